@@ -25,6 +25,9 @@ pub struct BenchArgs {
     /// Empty database of a Postgres server in which `search` also searches, such as postgres://me@localhost/bench
     #[arg(long, value_name = "URL")]
     pub postgres: Option<String>,
+    /// The only type of sink to search, such as `file`, for `search` [default: all]
+    #[arg(long, value_name = "TYPE")]
+    pub only: Option<String>,
     /// Module to compile under load, for the case `compile`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,

@@ -13,6 +13,7 @@
 //! | `moment` | times and ages |
 //! | [`search`] | the interface of stores that can be searched |
 //! | [`literals`] | the text that the JSON of every matching record contains |
+//! | [`whole_words`] | the words that the JSON of every matching record contains |
 //! | [`sql`] | queries as SQL |
 //! | `limits` | all limits |
 //!
@@ -29,11 +30,13 @@ pub mod search;
 pub mod sql;
 #[cfg(test)]
 mod tests;
+pub mod whole_words;
 
 use weir_record::Record;
 
-use self::expression::Expression;
+use self::expression::{Expression, Test};
 pub use self::parse::QueryError;
+use self::pattern::Pattern;
 pub use self::search::EntryId;
 
 /// A parsed query.
@@ -45,6 +48,24 @@ impl Query {
     /// selects every record.
     pub fn parse(text: &str, now_ns: impl Into<Option<i64>>) -> Result<Query, QueryError> {
         parse::parse(text, now_ns.into()).map(Query)
+    }
+
+    /// Selects records whose field has one of these values, in any case; `*` is any text, and `?` is one character.
+    ///
+    /// # Errors
+    /// A value is too long.
+    pub fn one_of(path: &str, values: &[String]) -> Result<Query, String> {
+        let field = |value: &String| {
+            let test = Test::Matches(Pattern::glob(value).map_err(|error| error.to_string())?);
+            Ok(Expression::Field { path: path.to_owned(), test })
+        };
+        values.iter().map(field).collect::<Result<_, String>>().map(|fields| Query(Expression::Any(fields)))
+    }
+
+    /// Selects what both queries select.
+    #[must_use]
+    pub fn and(&self, other: &Query) -> Query {
+        Query(Expression::All(vec![self.0.clone(), other.0.clone()]))
     }
 
     /// The paths of the fields that it tests, in its order, except level and time.

@@ -54,16 +54,23 @@ fn of(expression: &Expression) -> Option<Requirement> {
             joined.literals.dedup();
             (joined.literals.len() <= MAX_LITERALS).then_some(joined)
         }
-        Expression::Field { path, test } => {
-            let [value, name] = [of_value(path, test), of_name(path)];
-            value.into_iter().chain(name).max_by_key(|found| found.rarity)
-        }
+        Expression::Field { path, test } => of_field(path, test),
         // The time is a number for a pattern, but not in JSON.
         Expression::AnyField(pattern) if may_be_time(pattern) => None,
         Expression::AnyField(pattern) => of_pattern(pattern),
         Expression::Level(relation, level) => Some(of_level(*relation, *level)),
         Expression::Not(_) | Expression::Time { .. } => None,
     }
+}
+
+/// Like [`Query::json_literals`], for the test of one field.
+pub(crate) fn in_field(path: &str, test: &Test) -> Option<Vec<Literal>> {
+    of_field(path, test).map(|found| found.literals)
+}
+
+fn of_field(path: &str, test: &Test) -> Option<Requirement> {
+    let [value, name] = [of_value(path, test), of_name(path)];
+    value.into_iter().chain(name).max_by_key(|found| found.rarity)
 }
 
 fn of_level(relation: Relation, level: Level) -> Requirement {
@@ -115,7 +122,7 @@ fn longest_plain(text: &str) -> Option<&str> {
 }
 
 /// Whether the time, as a number of nanoseconds, may have a match.
-fn may_be_time(pattern: &Pattern) -> bool {
+pub(crate) fn may_be_time(pattern: &Pattern) -> bool {
     match pattern.form() {
         Form::Words { text, .. } | Form::Value { text, .. } => {
             text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '*' | '?'))
@@ -129,7 +136,7 @@ fn may_be_time(pattern: &Pattern) -> bool {
 fn of_scalar(scalar: &Scalar) -> Option<Requirement> {
     let mut texts = vec![longest_plain(&scalar.text)?.to_owned()];
     if let Some(number) = scalar.number {
-        texts.push(digits(number)?);
+        texts.push(digits(number).filter(|text| text.len() >= MIN_BYTES)?);
     }
     // What contains another one is found by that.
     texts.sort_by_key(String::len);
@@ -145,23 +152,22 @@ fn of_scalar(scalar: &Scalar) -> Option<Requirement> {
 }
 
 /// What every form of a number has in common in JSON: the integer and the float that are equal to it.
-fn digits(number: Number) -> Option<String> {
+pub(crate) fn digits(number: Number) -> Option<String> {
     let integer = match number {
         Number::Int(integer) => Some(integer),
         Number::UInt(_) => return None,
         Number::Float(float) if float.fract() == 0.0 => Some(float as i64),
         Number::Float(_) => None,
     };
-    let text = match (integer, number) {
-        (Some(integer), _) if integer.saturating_abs() > MAX_PLAIN_INTEGER => return None,
-        (Some(integer), _) => integer.to_string(),
+    match (integer, number) {
+        (Some(integer), _) if integer.saturating_abs() > MAX_PLAIN_INTEGER => None,
+        (Some(integer), _) => Some(integer.to_string()),
         (None, number) => {
             let mut json = Vec::new();
             write_json_value(Value::Float(number.as_f64()), &mut json);
-            String::from_utf8(json).ok()?
+            String::from_utf8(json).ok()
         }
-    };
-    (text.len() >= MIN_BYTES).then_some(text)
+    }
 }
 
 #[cfg(test)]

@@ -395,7 +395,8 @@ fn equals(field: &str, value: &str) -> Expression {
     Expression::Field { path: field.to_owned(), test: Test::Equals(scalar) }
 }
 
-fn number(text: &str) -> Option<Number> {
+/// The number that a text is.
+pub(crate) fn number(text: &str) -> Option<Number> {
     let integer = text.parse().map(Number::Int).or_else(|_| text.parse().map(Number::UInt));
     let float = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Number::Float);
     integer.ok().or_else(float)

@@ -99,6 +99,11 @@ pub trait Search: Send + Sync {
 
     /// Counts the matching records over time, in about `buckets` buckets.
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError>;
+
+    /// Finishes what the store would do in the background to make later searches fast.
+    async fn prepare(&self) -> Result<(), SearchError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

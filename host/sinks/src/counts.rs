@@ -54,6 +54,19 @@ pub(crate) struct Counts {
     newest: i64,
 }
 
+/// The buckets of a histogram.
+pub(crate) struct Buckets {
+    since_ns: i64,
+    width: i64,
+}
+
+impl Buckets {
+    /// The number of the bucket with a time.
+    pub fn of(&self, timestamp: i64) -> i128 {
+        (i128::from(timestamp) - i128::from(self.since_ns)).div_euclid(i128::from(self.width))
+    }
+}
+
 impl Default for Counts {
     fn default() -> Counts {
         Counts { width: 1, keys: Vec::new(), buckets: BTreeMap::new(), oldest: i64::MAX, newest: i64::MIN }
@@ -63,23 +76,62 @@ impl Default for Counts {
 impl Counts {
     /// Counts one record.
     pub fn add(&mut self, timestamp: i64, key: &str) {
-        let key = match self.keys.iter().position(|known| known == key) {
-            Some(at) => at,
-            None => {
-                self.keys.push(key.to_owned());
-                self.keys.len() - 1
-            }
-        };
-        self.oldest = self.oldest.min(timestamp);
-        self.newest = self.newest.max(timestamp);
-        self.put(timestamp.div_euclid(self.width), key, 1);
+        let key = self.key(key);
+        self.add_several(timestamp, key, 1);
+    }
+
+    /// The number of a key.
+    pub fn key(&mut self, key: &str) -> usize {
+        self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
+            self.keys.push(key.to_owned());
+            self.keys.len() - 1
+        })
+    }
+
+    /// Counts records of the key with this number.
+    pub fn add_several(&mut self, timestamp: i64, key: usize, count: u64) {
+        self.cover(timestamp, timestamp);
+        self.put(timestamp.div_euclid(self.width), key, count);
         while self.buckets.len() > limits::SEARCH_FINE_BUCKETS {
-            self.width = self.width.saturating_mul(2);
-            for (bucket, counts) in std::mem::take(&mut self.buckets) {
-                for (key, count) in counts.into_iter().enumerate() {
-                    self.put(bucket.div_euclid(2), key, count);
-                }
+            self.double();
+        }
+    }
+
+    /// Extends the range to these times.
+    pub fn cover(&mut self, oldest: i64, newest: i64) {
+        self.oldest = self.oldest.min(oldest);
+        self.newest = self.newest.max(newest);
+    }
+
+    /// The oldest and the newest time.
+    pub fn range(&self) -> (i64, i64) {
+        (self.oldest, self.newest)
+    }
+
+    fn double(&mut self) {
+        self.width = self.width.saturating_mul(2);
+        for (bucket, counts) in std::mem::take(&mut self.buckets) {
+            for (key, count) in counts.into_iter().enumerate() {
+                self.put(bucket.div_euclid(2), key, count);
             }
+        }
+    }
+
+    /// The buckets that [`histogram`](Counts::histogram) makes, as long as what is still added is within the range.
+    pub fn buckets(&mut self, asked: &Asked) -> Buckets {
+        let of = |at: i64, width| i128::from(at).div_euclid(i128::from(width));
+        while of(self.newest, self.width) - of(self.oldest, self.width) >= limits::SEARCH_FINE_BUCKETS as i128 {
+            self.double();
+        }
+        self.frame(asked)
+    }
+
+    /// Buckets begin and end where a fine bucket does.
+    fn frame(&self, asked: &Asked) -> Buckets {
+        let range = asked.range(self.oldest, self.newest);
+        Buckets {
+            since_ns: range.0.div_euclid(self.width).saturating_mul(self.width),
+            width: asked.width(range, self.width),
         }
     }
 
@@ -91,23 +143,23 @@ impl Counts {
         counts[key] += count;
     }
 
-    /// Joins buckets to those that were asked for. They begin and end where a fine bucket does.
+    /// Joins buckets to those that were asked for.
     pub fn histogram(self, asked: &Asked) -> Histogram {
         if self.buckets.is_empty() {
             return asked.empty();
         }
-        let range = asked.range(self.oldest, self.newest);
-        let width = asked.width(range, self.width);
-        let since_ns = range.0.div_euclid(self.width).saturating_mul(self.width);
+        let frame = self.frame(asked);
+        let Buckets { since_ns, width } = frame;
+        let until_ns = asked.range(self.oldest, self.newest).1;
         let mut buckets: BTreeMap<i64, BTreeMap<String, u64>> = BTreeMap::new();
         for (bucket, counts) in self.buckets {
-            let at = i128::from(bucket) * i128::from(self.width) - i128::from(since_ns);
-            let start = i128::from(since_ns) + at.div_euclid(i128::from(width)) * i128::from(width);
+            let at = bucket.saturating_mul(self.width);
+            let start = i128::from(since_ns) + frame.of(at) * i128::from(width);
             let start = i64::try_from(start).unwrap_or(i64::MIN);
             for (key, count) in self.keys.iter().zip(counts).filter(|(_, count)| *count > 0) {
                 *buckets.entry(start).or_default().entry(key.clone()).or_default() += count;
             }
         }
-        Histogram { since_ns, until_ns: range.1, bucket_ns: width, buckets }
+        Histogram { since_ns, until_ns, bucket_ns: width, buckets }
     }
 }

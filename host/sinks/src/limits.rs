@@ -116,7 +116,8 @@ pub const SQLITE_PAGE_BYTES: u32 = 8 << 10;
 /// Pages in SQLite's WAL before a checkpoint: pages that many transactions change are then written once.
 pub const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 
-/// Searches of one database at a time; others wait. Each takes a thread and up to one processor.
+/// Connections for searches of one database: a search takes one, or two if it reads many rows and leaves one for others.
+/// More searches wait. Each connection takes a thread and up to one processor.
 pub const SEARCH_CONNECTIONS: usize = 4;
 
 /// How long an unused connection of searches stays open: as long as someone may be paging.
@@ -141,11 +142,21 @@ pub const SEARCH_SOURCES: i64 = 100;
 /// Rows of a level or source that a search reads through the index of that column: some tens of milliseconds.
 pub const SEARCH_FEW_ROWS: i64 = 10_000;
 
-/// Most blocks of rows that a search reads with one statement.
+/// Most blocks of rows in which a search looks for words with one statement.
 pub const SEARCH_STEP_BLOCKS: usize = 64;
+
+/// Most blocks whose every row a search reads with one statement: some milliseconds, compared with which preparing the
+/// statement costs little.
+pub const SEARCH_SCAN_BLOCKS: usize = 4;
 
 /// Rows that a search reads at once while it walks from a record to its neighbours.
 pub const SEARCH_PAGE_ROWS: usize = 10_000;
+
+/// Rows of PostgreSQL that a search reads in order before it decides how to read the others: a millisecond or two.
+pub const SEARCH_FIRST_ROWS: i64 = if cfg!(test) { 20 } else { 2000 };
+
+/// How long a search of PostgreSQL relies on what it knows about the table: an index that was added is used soon.
+pub const SEARCH_KNOWN: Duration = Duration::from_secs(60);
 
 /// Bytes of lines that a search of files reads at once: they fit into the cache of a processor, and a search that was
 /// cancelled stops after them.
@@ -157,6 +168,25 @@ pub const FILE_LAST_BLOCKS: usize = if cfg!(test) { 2 } else { 16 };
 /// Bytes of the longest line that a search of files understands: a record of the largest size whose every byte is
 /// escaped.
 pub const FILE_LINE_BYTES: usize = 7 << 20;
+
+/// Blocks that are summarised in one file, for searches: few enough that the last group of a growing file is quickly
+/// summarised again, and that its words take a few MiB meanwhile. At most the bits of a `u128`.
+pub const SUMMARY_BLOCKS: usize = if cfg!(test) { 4 } else { 128 };
+
+/// Blocks of a file from which on it is summarised: fewer are read about as fast as a summary.
+pub const SUMMARY_MIN_BLOCKS: usize = if cfg!(test) { 1 } else { 4 };
+
+/// Sources that are counted in a group of blocks. Blocks with others are read for a histogram by source.
+pub const SUMMARY_SOURCES: usize = if cfg!(test) { 8 } else { 1000 };
+
+/// Bytes of a group's head that are read: more than the counts of all blocks can take.
+pub const SUMMARY_HEAD_BYTES: usize = 16 << 20;
+
+/// Bytes of all summaries of a sink, which is enough for about 60 GB of lines. Those of the oldest files are left out.
+pub const SUMMARIES_BYTES: u64 = 2 << 30;
+
+/// How often the files are summarised while they are searched and grow.
+pub const SUMMARY_INTERVAL: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
 
 /// Files that one search holds open.
 pub const FILE_SEARCH_OPEN: usize = 64;

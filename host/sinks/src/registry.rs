@@ -107,6 +107,8 @@ pub struct BuildContext {
     pub exposition: Exposition,
     /// Which sink owns a file; shared by all sinks of a process.
     pub owners: Owners,
+    /// Whether searches prepare later ones in the background. Only for the process whose sinks write the data.
+    pub prepares_searches: bool,
 }
 
 impl BuildContext {
@@ -115,6 +117,13 @@ impl BuildContext {
         let mut name = String::new();
         push_safe(sink, &mut name);
         self.data.join("sinks").join(format!("{name}.{ending}"))
+    }
+
+    /// A folder in the data folder for what makes searches of a sink fast. It may be deleted at any time.
+    pub(crate) fn own_search_folder(&self, sink: &str) -> PathBuf {
+        let mut name = String::new();
+        push_safe(sink, &mut name);
+        self.data.join("search").join(name)
     }
 }
 

@@ -34,6 +34,7 @@ const WORDS: &[&str] = &[
     "\u{17f}ource",
     "\u{212a}elvin",
     "kelvin",
+    "\u{212a}8\u{17f}",
     "source",
     "Å",
     "\u{212b}",
@@ -103,7 +104,7 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
 
 /// A word, of those that the search index of SQLite takes for what queries do unless `odd`.
 fn word(rng: &mut Rng, odd: bool) -> &'static str {
-    let is_odd = |word: &str| word.contains(|c: char| c.is_control() || "²½\u{e000}\u{17f}\u{212a}".contains(c));
+    let is_odd = |word: &str| word.contains(|c: char| c.is_control() || "²½🦀\u{e000}\u{17f}\u{212a}".contains(c));
     loop {
         let word = pick(rng, WORDS);
         if odd || !is_odd(word) {
@@ -302,8 +303,10 @@ fn term(rng: &mut Rng, records: &Batch) -> String {
         }
         8 => format!("{}{}{}", field(&path), pick(rng, &["=", "!="]), quoted(&text)),
         9 => {
-            let part = piece(rng, &text);
-            format!("{}{}{}", field(&path), pick(rng, &["~", "!~"]), quoted(&regex::escape(&part)))
+            let part = regex::escape(&piece(rng, &text));
+            let (field, flags) = (field(&path), pick(rng, &["", "", "(?i)"]));
+            let field = if rng.usize(..4) == 0 { "*" } else { &field };
+            format!("{field}{}{}", pick(rng, &["~", "!~"]), quoted(&format!("{flags}{part}")))
         }
         10 => format!("{}:{}", field(&path), quoted(&recased(rng, &text))),
         _ => {

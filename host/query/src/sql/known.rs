@@ -25,6 +25,11 @@ impl Query {
         range
     }
 
+    /// True if the query consists of a range of time.
+    pub fn is_by_time(&self) -> bool {
+        is_made_of(&self.0, |_| false)
+    }
+
     /// True if the query consists of a range of time and tests of the level.
     pub fn is_by_level(&self) -> bool {
         is_made_of(&self.0, |leaf| matches!(leaf, Expression::Level(..)))
@@ -33,6 +38,16 @@ impl Query {
     /// True if the query consists of a range of time and tests of the source.
     pub fn is_by_source(&self) -> bool {
         is_made_of(&self.0, |leaf| matches!(leaf, Expression::Field { path, .. } if path == "source"))
+    }
+
+    /// True if the query consists of a range of time and tests of level and source.
+    pub fn is_by_level_and_source(&self) -> bool {
+        let is_leaf = |leaf: &Expression| match leaf {
+            Expression::Level(..) => true,
+            Expression::Field { path, .. } => matches!(path.as_str(), "level" | "source"),
+            _ => false,
+        };
+        is_made_of(&self.0, is_leaf)
     }
 
     /// True if only time, level, source and message are tested.

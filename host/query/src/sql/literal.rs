@@ -1,4 +1,4 @@
-//! The text that a pattern needs, as a `LIKE` pattern.
+//! The text that a pattern needs, as a `LIKE` or `GLOB` pattern.
 //!
 //! `LIKE` ignores the case of ASCII letters and nothing else, while patterns ignore the case of every letter. A letter
 //! whose other case is not ASCII (`k` has the Kelvin sign, `s` the long s, `i` the dotless one in Turkish locales) is
@@ -17,16 +17,12 @@ pub(super) fn like(pattern: &Pattern) -> Option<String> {
         Form::Value { text, is_literal } => (text.as_str(), *is_literal, true),
         Form::Regex { source } => (required(source)?, true, false),
     };
-    let mut like = String::new();
-    for c in text.chars() {
-        match c {
-            '*' if !is_literal => like.push('%'),
-            '?' if !is_literal && is_whole => like.push('_'),
-            'k' | 'K' | 's' | 'S' | 'i' | 'I' | '%' | '\\' => like.push('_'),
-            c if c.is_ascii() && c != '\0' => like.push(c),
-            _ => like.push('_'),
-        }
-    }
+    let in_like = |c: char| match c {
+        '*' if !is_literal => '%',
+        '?' if !is_literal && is_whole => '_',
+        c => in_any_case(c),
+    };
+    let mut like: String = text.chars().map(in_like).collect();
     if !is_whole {
         like = format!("%{}%", like.trim_matches('%'));
     }
@@ -37,6 +33,55 @@ pub(super) fn like(pattern: &Pattern) -> Option<String> {
     Some(like)
 }
 
+/// A `LIKE` pattern for the text that a pattern needs, where it stands in JSON as it is.
+pub(super) fn in_json(pattern: &Pattern) -> Option<String> {
+    like(pattern).filter(|_| is_plain_in_json(pattern))
+}
+
+/// Text that is in every text with a match as it is, in the same case.
+pub(super) fn same_case(pattern: &Pattern) -> Option<&str> {
+    match pattern.form() {
+        Form::Regex { source } if !source.starts_with("(?i)") => required(source),
+        _ => None,
+    }
+}
+
+/// A character of a `LIKE` pattern that stands for this one and its other cases.
+fn in_any_case(c: char) -> char {
+    match c {
+        'k' | 'K' | 's' | 'S' | 'i' | 'I' | '%' | '\\' | '\0' => '_',
+        c if c.is_ascii() => c,
+        _ => '_',
+    }
+}
+
+/// A `LIKE` pattern that every text passes which contains this one in any case.
+pub(super) fn like_text(text: &str) -> String {
+    format!("%{}%", text.chars().map(in_any_case).collect::<String>())
+}
+
+/// A `GLOB` pattern that every text passes which contains this one as it is. SQLite looks for the first character much
+/// faster than it compares the others, so the pattern begins with the rarest one of the first half.
+pub(super) fn glob_text(text: &str) -> String {
+    // The most common ones in logs first.
+    const COMMON: &str = "\" e0123456789ta:,oinsrldcupm./-_{}[]fgbhyvkw";
+    let rarity = |c: char| COMMON.find(c).unwrap_or(COMMON.len());
+    let first_half = text.char_indices().take_while(|(at, _)| *at <= text.len() / 2);
+    // SQLite is slow to find a character that is not ASCII or has a meaning in patterns.
+    let is_quick = |c: char| c.is_ascii() && !matches!(c, '*' | '?' | '[');
+    let begins = first_half.filter(|(_, c)| is_quick(*c)).max_by_key(|(at, c)| (rarity(*c), std::cmp::Reverse(*at)));
+    let begin = begins.map_or(0, |(at, _)| at);
+    let mut glob = String::from("*");
+    for c in text[begin..].chars() {
+        match c {
+            '*' | '?' | '[' => glob.extend(['[', c, ']']),
+            c => glob.push(c),
+        }
+    }
+    glob.push('*');
+    glob
+}
+
 /// Whether a number, as text, can have a match.
 pub(super) fn may_be_number(pattern: &Pattern) -> bool {
     let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
@@ -45,7 +90,7 @@ pub(super) fn may_be_number(pattern: &Pattern) -> bool {
         Form::Value { text, is_literal } => {
             text.chars().all(|c| in_number(c) || (matches!(c, '*' | '?') && !is_literal))
         }
-        Form::Regex { .. } => true,
+        Form::Regex { source } => required(source).is_none_or(|text| text.chars().all(in_number)),
     }
 }
 
@@ -55,7 +100,7 @@ pub(super) fn is_plain_in_json(pattern: &Pattern) -> bool {
         Form::Words { text, .. } | Form::Value { text, .. } => {
             !text.contains(|c: char| c < ' ' || matches!(c, '"' | '\\'))
         }
-        Form::Regex { .. } => false,
+        Form::Regex { source } => required(source).is_some(),
     }
 }
 
@@ -87,6 +132,8 @@ pub(crate) fn required(source: &str) -> Option<&str> {
             },
             '(' if !in_class => depth += 1,
             ')' if !in_class => depth = depth.checked_sub(1)?,
+            // A class within a class.
+            '[' if in_class => return None,
             '[' => in_class = true,
             ']' => in_class = false,
             '{' if !in_class => {
@@ -108,6 +155,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_glob_begins_with_a_rare_character() {
+        for (text, glob) in [
+            ("refund\":", "*fund\":*"),
+            ("user4711", "*user4711*"),
+            ("a*b?[c]", "*b[?][[]c]*"),
+            ("é*é", "*é[*]é*"),
+            ("", "**"),
+        ] {
+            assert_eq!(glob_text(text), glob, "{text}");
+        }
+    }
+
+    #[test]
     fn the_text_that_a_regular_expression_needs_is_in_every_match() {
         for (source, needed) in [
             (r"took \d+ ms", Some("took ")),
@@ -116,6 +176,9 @@ mod tests {
             ("abcd*ef", Some("abc")),
             ("(optional)? yes", Some(" yes")),
             ("[abc]+def{2}", Some("de")),
+            ("[a[bc]de]", None),
+            ("[a&&[^b]cd]", None),
+            (r"[\[a]bc", Some("bc")),
             ("a|bcd", None),
             (r"\x41bc", None),
             (r"\pLabc", None),

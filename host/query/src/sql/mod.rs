@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `mod.rs` | the clause of a whole query: `AND`, `OR`, `NOT` |
 //! | `clause.rs` | pieces of SQL with their parameters |
-//! | `literal.rs` | the text that a pattern needs, as a `LIKE` pattern |
+//! | `literal.rs` | the text that a pattern needs, as a `LIKE` or `GLOB` pattern |
 //! | `sqlite.rs` | tests of single fields in SQLite |
 //! | `words.rs` | the expression for SQLite's search index |
 //! | `postgres.rs` | tests of single fields in PostgreSQL |
+//! | `postgres_index.rs` | what its search indexes can find |
 //! | `known.rs` | what a query can still match once a record's level or source is known |
 //!
 //! Invariants
@@ -22,6 +23,7 @@ mod clause;
 mod known;
 mod literal;
 mod postgres;
+mod postgres_index;
 mod sqlite;
 mod words;
 
@@ -29,6 +31,7 @@ pub use self::clause::{Clause, Parameter};
 pub use self::known::Known;
 pub(crate) use self::literal::required;
 pub use self::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS};
+pub use self::postgres_index::{Indexes, WORDS};
 pub use self::words::{Words, folds_alike, key_bit};
 use crate::Query;
 use crate::expression::{Expression, Test};
@@ -66,6 +69,15 @@ impl Query {
     /// The clause for the default table of a `postgres` sink.
     pub fn postgres(&self) -> Clause {
         translate(&self.0, &postgres::Postgres, Side::Superset).numbered()
+    }
+
+    /// The same clause with a condition that these indexes can look up. `None` if they can't.
+    pub fn postgres_indexed(&self, indexes: Indexes) -> Option<Clause> {
+        let found = postgres_index::condition(&self.0, indexes)?;
+        let whole = translate(&self.0, &postgres::Postgres, Side::Superset);
+        let is_exact = whole.is_exact;
+        // Without an index, the condition costs more than the clause, so it comes last.
+        Some(Clause { is_exact, ..Clause::all([whole, found].into_iter()) }.numbered())
     }
 
     /// An FTS5 expression that finds every matching row, if the query has one.

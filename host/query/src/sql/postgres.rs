@@ -8,13 +8,14 @@
 
 use std::borrow::Cow;
 
-use weir_record::{Level, Value, path, time};
+use weir_record::{Level, Value, path, time, write_json_value};
 
 use super::clause::{Clause, Parameter};
 use super::sqlite::around;
 use super::{Dialect, literal};
-use crate::expression::{Expression, Number, Relation, Scalar, Test};
-use crate::pattern::Pattern;
+use crate::expression::{Expression, Number, Relation, Test};
+use crate::parse::number;
+use crate::pattern::{Form, Pattern};
 
 /// Columns with text, whose names are also their fields.
 pub const TEXT_COLUMNS: &[&str] =
@@ -31,7 +32,7 @@ impl Dialect for Postgres {
     fn field(&self, path: &str, test: &Test) -> Clause {
         let keys: Vec<_> = path::keys(path).collect();
         match (keys[0].as_ref(), keys.len()) {
-            ("message", 1) => text("message", test),
+            ("message", 1) => text(&Operand::new("message"), test),
             ("source", 1) => source(test),
             ("level", 1) => levels(|level| test.passes_text(level.as_str())),
             ("timestamp", 1) if matches!(test, Test::Exists) => Clause::constant(true),
@@ -91,40 +92,66 @@ fn source(test: &Test) -> Clause {
         return Clause::constant(true);
     }
     let long = Clause::superset("coalesce(extra_data->'source' IS NOT NULL, FALSE)", Vec::new());
-    Clause::any([text("logger_name", test), long].into_iter())
+    Clause::any([text(&Operand::new("logger_name"), test), long].into_iter())
+}
+
+/// What is tested: an expression with its parameters.
+struct Operand {
+    sql: String,
+    parameters: Vec<Parameter>,
+}
+
+impl Operand {
+    fn new(sql: impl Into<String>) -> Operand {
+        Operand { sql: sql.into(), parameters: Vec::new() }
+    }
+
+    /// A test that may select too much: what precedes the expression, and what follows it with its parameters.
+    fn superset(&self, before: &str, after: &str, parameters: Vec<Parameter>) -> Clause {
+        let sql = format!("{before}{}{after}", self.sql);
+        Clause::superset(sql, [self.parameters.clone(), parameters].concat())
+    }
+
+    fn exact(&self, after: &str, parameters: Vec<Parameter>) -> Clause {
+        Clause { is_exact: true, ..self.superset("", after, parameters) }
+    }
 }
 
 fn in_column(column: &str, test: &Test) -> Clause {
     match test {
         Test::Equals(_) | Test::Matches(_) if TEXT_COLUMNS.contains(&column) => {
-            text(&format!("coalesce({column}, '')"), test)
+            text(&Operand::new(format!("coalesce({column}, '')")), test)
         }
         _ => Clause::superset(format!("{column} IS NOT NULL"), Vec::new()),
     }
 }
 
 /// A test of text.
-fn text(value: &str, test: &Test) -> Clause {
+fn text(value: &Operand, test: &Test) -> Clause {
     match test {
         Test::Exists => Clause::constant(true),
         Test::Equals(scalar) if scalar.text.contains('\0') => Clause::constant(false),
-        Test::Equals(scalar) => Clause::exact(format!("{value} = ?"), vec![Parameter::Text(scalar.text.clone())]),
-        Test::Matches(pattern) => like(value, pattern),
+        Test::Equals(scalar) => value.exact(" = ?", vec![Parameter::Text(scalar.text.clone())]),
+        Test::Matches(pattern) => matching(value, pattern),
         // A digit, or the `n` of `inf` and `nan`.
-        Test::Number(..) | Test::Time(..) => Clause::superset(format!("{value} ~ '[0-9nN]'"), Vec::new()),
+        Test::Number(..) | Test::Time(..) => value.superset("", " ~ '[0-9nN]'", Vec::new()),
     }
 }
 
-fn like(value: &str, pattern: &Pattern) -> Clause {
+/// Text that contains what a pattern needs. The collation `C` spares the server from folding every letter: patterns for
+/// `LIKE` need it for ASCII only.
+fn matching(value: &Operand, pattern: &Pattern) -> Clause {
+    if let Some(needed) = literal::same_case(pattern) {
+        return value.superset("strpos(", " COLLATE \"C\", ?) > 0", vec![Parameter::Text(needed.to_owned())]);
+    }
     match literal::like(pattern) {
-        Some(like) => Clause::superset(format!("{value} ILIKE ?"), vec![Parameter::Text(like)]),
+        Some(like) => value.superset("", " COLLATE \"C\" ILIKE ?", vec![Parameter::Text(like)]),
         None => Clause::inexact(true),
     }
 }
 
 /// A word anywhere.
 fn any_field(pattern: &Pattern) -> Clause {
-    let Some(needed) = literal::like(pattern) else { return Clause::inexact(true) };
     if literal::may_be_number(pattern) || !literal::is_plain_in_json(pattern) {
         return Clause::inexact(true);
     }
@@ -135,32 +162,38 @@ fn any_field(pattern: &Pattern) -> Clause {
         "coalesce(extra_data::text, '')".to_owned(),
         format!("concat_ws(' ', {columns})"),
     ];
-    let likes = values.map(|value| Clause::superset(format!("{value} ILIKE ?"), vec![Parameter::Text(needed.clone())]));
+    let likes = values.map(|value| matching(&Operand::new(value), pattern));
     let level = levels(|level| pattern.is_in(level.as_str()));
     let any = Clause::any(likes.into_iter().chain([level]));
     Clause { is_exact: false, ..any }
 }
 
-/// A test of a value in `extra_data`.
+/// A test of a value in `extra_data`. It contains no subquery, which would keep the server from using all processors.
 fn in_json(keys: &[Cow<'_, str>], test: &Test) -> Clause {
     if keys.iter().any(|key| key.contains('\0')) {
         return Clause::constant(false);
     }
-    let value = "extra_data #> ?::text[]";
-    let path = Parameter::Text(path_of(keys));
+    // An array that is parsed from text would be parsed again for every row.
+    let path = format!("ARRAY[{}]::text[]", vec!["?"; keys.len()].join(","));
+    let at_path = |operator: &str| Operand {
+        sql: format!("(extra_data {operator} {path})"),
+        parameters: keys.iter().map(|key| Parameter::Text(key.to_string())).collect(),
+    };
+    let value = at_path("#>");
     let clause = match test {
-        Test::Exists => Clause::exact(format!("coalesce(jsonb_typeof({value}), 'null') <> 'null'"), vec![path]),
-        test => {
-            let passes = by_type(test);
-            let sql = format!(
-                "EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof({value}) WHEN 'array' THEN {value} \
-                 ELSE jsonb_build_array({value}) END) AS item(value) WHERE {})",
-                passes.sql
-            );
-            let mut parameters = vec![path.clone(), path.clone(), path];
-            parameters.extend(passes.parameters);
-            Clause { sql, parameters, is_exact: passes.is_exact }
+        Test::Exists => {
+            let exists = value.superset("coalesce(jsonb_typeof(", "), 'null') <> 'null'", Vec::new());
+            Clause { is_exact: true, ..exists }
         }
+        Test::Equals(scalar) => equal(&value, &scalar.text),
+        Test::Matches(pattern) => match same_in_any_case(pattern) {
+            Some(text) => Clause { is_exact: false, ..equal(&value, text) },
+            None => like(&value, &at_path("#>>"), pattern),
+        },
+        Test::Number(relation, number) => {
+            with_item(&value, &format!("{} || {DIGITS}", in_relation(*relation, *number)))
+        }
+        Test::Time(..) => with_item(&value, DIGITS),
     };
     // PostgreSQL takes more keys than these for an index.
     let is_index =
@@ -168,49 +201,97 @@ fn in_json(keys: &[Cow<'_, str>], test: &Test) -> Clause {
     Clause { is_exact: clause.is_exact && !keys[1..].iter().any(is_index), ..clause }
 }
 
-/// The keys as an array of text.
-fn path_of(keys: &[Cow<'_, str>]) -> String {
-    let quoted = keys.iter().map(|key| format!("\"{}\"", key.replace('\\', r"\\").replace('"', "\\\"")));
-    format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+/// The same text, number or truth value, or a list with it: JSON contains another value only if that is equal to it or to
+/// an item.
+fn equal(value: &Operand, text: &str) -> Clause {
+    match equal_values(text) {
+        Some(values) => {
+            let any =
+                Clause::any(values.into_iter().map(|json| value.exact(" @> ?::jsonb", vec![Parameter::Text(json)])));
+            if any.sql == "FALSE" { any } else { Clause { sql: format!("coalesce({}, FALSE)", any.sql), ..any } }
+        }
+        None => {
+            let number = number(text).map_or(0.0, Number::as_f64);
+            let text = if text.contains('\0') { "" } else { text };
+            let text = json(Value::Str(text));
+            with_item(value, &format!("@ == {text} || ({})", in_relation(Relation::Equal, number)))
+        }
+    }
 }
 
-/// A test of the value `item.value`, which is not a list.
-fn by_type(test: &Test) -> Clause {
-    let boolean = |truth: bool| test.passes(Value::Bool(truth));
-    let boolean = match (boolean(true), boolean(false)) {
-        (true, false) => Clause::exact("item.value = 'true'::jsonb", Vec::new()),
-        (false, true) => Clause::exact("item.value = 'false'::jsonb", Vec::new()),
-        (both, _) => Clause::constant(both),
-    };
-    let branches = [("string", text("(item.value #>> '{}')", test)), ("number", number(test)), ("boolean", boolean)];
-    let mut case = Clause::exact("CASE jsonb_typeof(item.value) ", Vec::new());
-    for (name, branch) in branches {
+/// Every JSON that is equal to a value that is written like this. `None` if they can't be listed, since many digits may
+/// be the same float.
+pub(super) fn equal_values(text: &str) -> Option<Vec<String>> {
+    let mut values = Vec::new();
+    if !text.contains('\0') {
+        values.push(json(Value::Str(text)));
+    }
+    match number(text) {
+        Some(Number::Int(integer)) if integer.unsigned_abs() <= MAX_EXACT => values.push(integer.to_string()),
+        Some(_) => return None,
+        None if matches!(text, "true" | "false") => values.push(text.to_owned()),
+        None => {}
+    }
+    Some(values)
+}
+
+/// The text that a pattern matches as a whole and in no other case, if there is just one.
+pub(super) fn same_in_any_case(pattern: &Pattern) -> Option<&str> {
+    let Form::Value { text, is_literal } = pattern.form() else { return None };
+    let is_caseless = |c: char| c.is_ascii() && !c.is_ascii_alphabetic() && (*is_literal || !matches!(c, '*' | '?'));
+    text.chars().all(is_caseless).then_some(text.as_str())
+}
+
+pub(super) fn json(value: Value<'_>) -> String {
+    let mut json = Vec::new();
+    write_json_value(value, &mut json);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
+/// What a pattern needs, in a text or in the JSON of a list.
+fn like(value: &Operand, as_text: &Operand, pattern: &Pattern) -> Clause {
+    let text = matching(as_text, pattern);
+    let list = literal::in_json(pattern).map(|needed| {
+        let needed = Parameter::Text(format!("[%{needed}%]"));
+        as_text.superset("", " COLLATE \"C\" ILIKE ?", vec![needed])
+    });
+    // The server writes some numbers in another way.
+    let is_number = literal::may_be_number(pattern);
+    if let (Some(list), false, false) = (&list, is_number, text.is_everything()) {
+        let any = Clause::any([text, list.clone()].into_iter());
+        return Clause { sql: format!("coalesce({}, FALSE)", any.sql), ..any };
+    }
+    let is_boolean = pattern.is_in("true") || pattern.is_in("false");
+    let mut case = value.superset("CASE jsonb_typeof(", ") ", Vec::new());
+    for (name, branch) in [
+        ("string", text),
+        ("array", list.unwrap_or(Clause::inexact(true))),
+        ("number", Clause::inexact(is_number)),
+        ("boolean", Clause::inexact(is_boolean)),
+    ] {
         case.sql.push_str(&format!("WHEN '{name}' THEN {} ", branch.sql));
         case.parameters.extend(branch.parameters);
-        case.is_exact &= branch.is_exact;
     }
     case.sql.push_str("ELSE FALSE END");
     case
 }
 
-fn number(test: &Test) -> Clause {
-    let value = "(item.value)::numeric";
-    let bound = |operator: &str, bound: f64| {
-        Clause::superset(format!("{value} {operator} ?::float8::numeric"), vec![Parameter::Float(bound)])
-    };
-    match test {
-        Test::Equals(Scalar { number: Some(Number::Int(number)), .. }) if number.unsigned_abs() <= MAX_EXACT => {
-            Clause::exact(format!("{value} = ?::bigint"), vec![Parameter::Int(*number)])
-        }
-        Test::Equals(Scalar { number: Some(number), .. }) => {
-            let (least, most) = around(number.as_f64());
-            Clause::all([bound(">=", least), bound("<=", most)].into_iter())
-        }
-        Test::Equals(_) | Test::Exists | Test::Time(..) => Clause::constant(false),
-        Test::Number(Relation::Less | Relation::AtMost, number) => bound("<=", around(*number).1),
-        Test::Number(Relation::Greater | Relation::AtLeast, number) => bound(">=", around(*number).0),
-        Test::Number(Relation::Equal, _) => Clause::inexact(true),
-        Test::Matches(pattern) if literal::may_be_number(pattern) => Clause::inexact(true),
-        Test::Matches(_) => Clause::constant(false),
+/// In JSON paths, a text that may be a number or a time: it has a digit, or the `n` of `inf` and `nan`.
+const DIGITS: &str = "@ like_regex \"[0-9nN]\"";
+
+/// A value, or an item of a list, with this condition of JSON paths.
+fn with_item(value: &Operand, condition: &str) -> Clause {
+    let path = Parameter::Text(format!("$[*] ? ({condition})"));
+    value.superset("coalesce(jsonb_path_exists(", ", ?::jsonpath), FALSE)", vec![path])
+}
+
+/// A number about in a relation to another one, in JSON paths.
+fn in_relation(relation: Relation, number: f64) -> String {
+    let (least, most) = around(number);
+    let [least, most] = [least, most].map(|bound| json(Value::Float(bound)));
+    match relation {
+        Relation::Less | Relation::AtMost => format!("@ <= {most}"),
+        Relation::Greater | Relation::AtLeast => format!("@ >= {least}"),
+        Relation::Equal => format!("@ >= {least} && @ <= {most}"),
     }
 }

@@ -11,7 +11,8 @@ use weir_record::{Level, path};
 use super::clause::{Clause, Parameter};
 use super::{Dialect, Table, literal};
 use crate::expression::{Expression, Number, Relation, Scalar, Test};
-use crate::pattern::Pattern;
+use crate::literals;
+use crate::pattern::{Form, Pattern};
 
 /// Keys that are numbers may be keys of maps or indexes of lists; each doubles the paths to try.
 const MAX_NUMERIC_KEYS: usize = 2;
@@ -33,7 +34,7 @@ impl Dialect for Sqlite<'_> {
             ("timestamp", 1) => Clause::inexact(true),
             // Text and numbers have nothing inside.
             ("message" | "source" | "level" | "timestamp", _) => Clause::constant(false),
-            _ => in_json(&keys, test),
+            _ => in_json(path, &keys, test),
         }
     }
 
@@ -66,11 +67,10 @@ impl Sqlite<'_> {
 
     /// A word anywhere. Numbers and truth values in `fields` look like their own text.
     fn any_field(&self, pattern: &Pattern) -> Clause {
-        let Some(like) = literal::like(pattern) else { return Clause::inexact(true) };
         if literal::may_be_number(pattern) || !literal::is_plain_in_json(pattern) {
             return Clause::inexact(true);
         }
-        let fields = Clause::superset("fields LIKE ?", vec![Parameter::Text(like)]);
+        let Some(fields) = before_nul("fields", pattern) else { return Clause::inexact(true) };
         let source = self.source(&Test::Matches(pattern.clone()));
         let level = levels(|level| pattern.is_in(level.as_str()));
         let any = Clause::any([matching("message", pattern), fields, source, level].into_iter());
@@ -106,14 +106,30 @@ fn text_column(column: &str, test: &Test) -> Clause {
 
 /// A text that contains what a pattern needs.
 fn matching(value: &str, pattern: &Pattern) -> Clause {
-    match literal::like(pattern) {
-        Some(like) => {
-            // LIKE does not see what follows a NUL.
-            let sql = format!("({value} LIKE ? OR instr({value}, char(0)) > 0)");
-            Clause::superset(sql, vec![Parameter::Text(like)])
+    match before_nul(value, pattern) {
+        Some(Clause { sql, parameters, .. }) => {
+            // The lengths are the same in most texts without a NUL, and sooner known than that there is none.
+            let nul = format!("length({value}) <> octet_length({value}) AND instr({value}, char(0)) > 0");
+            Clause::superset(format!("({sql} OR {nul})"), parameters)
         }
         None => Clause::inexact(true),
     }
+}
+
+/// What a pattern needs of a text that contains no NUL, where SQLite's `LIKE` and `GLOB` stop.
+fn before_nul(value: &str, pattern: &Pattern) -> Option<Clause> {
+    match pattern.form() {
+        Form::Regex { source } if !source.contains("(?") => Some(contains(value, literal::required(source)?, false)),
+        _ => Some(Clause::superset(format!("{value} LIKE ?"), vec![Parameter::Text(literal::like(pattern)?)])),
+    }
+}
+
+fn contains(value: &str, text: &str, any_case: bool) -> Clause {
+    let (operator, pattern) = match any_case {
+        true => ("LIKE", literal::like_text(text)),
+        false => ("GLOB", literal::glob_text(text)),
+    };
+    Clause::superset(format!("{value} {operator} ?"), vec![Parameter::Text(pattern)])
 }
 
 /// A text that may be a number or a time: it has a digit, or the `n` of `inf` and `nan`.
@@ -122,13 +138,18 @@ fn digits(value: &str) -> Clause {
 }
 
 /// A test of a value in `fields`.
-fn in_json(keys: &[Cow<'_, str>], test: &Test) -> Clause {
+fn in_json(path: &str, keys: &[Cow<'_, str>], test: &Test) -> Clause {
     let Some(paths) = json_paths(keys) else { return Clause::inexact(true) };
-    // Spares most rows without the key from being parsed.
-    let has_key = Clause::exact("instr(fields, ?) > 0", vec![Parameter::Text(format!("\"{}\":", keys[0]))]);
     // The value is at one of the paths at most: it is in a map or in a list.
     let value = Clause::any(paths.into_iter().map(|path| at_path(&path, test)));
-    Clause::all([has_key, value].into_iter())
+    // Spares most rows from being parsed. Sink and SQLite write JSON in the same way.
+    let needed = match literals::in_field(path, test) {
+        Some(texts) => Clause::any(texts.iter().map(|literal| contains("fields", &literal.text, literal.any_case))),
+        None => contains("fields", &format!("\"{}\":", keys[0]), false),
+    };
+    // Every row that passes has one of the texts, so they select nothing less.
+    let is_exact = value.is_exact;
+    Clause { is_exact, ..Clause::all([needed, value].into_iter()) }
 }
 
 fn at_path(path: &str, test: &Test) -> Clause {
@@ -146,8 +167,24 @@ fn at_path(path: &str, test: &Test) -> Clause {
     let mut parameters = vec![path.clone(), path.clone()];
     parameters.extend_from_slice(&passes.parameters);
     parameters.extend(passes.parameters);
-    parameters.extend([path.clone(), path]);
-    Clause { sql, parameters, is_exact: passes.is_exact }
+    parameters.extend([path.clone(), path.clone()]);
+    let value = Clause { sql, parameters, is_exact: passes.is_exact };
+    Clause::all(quick(path, test).into_iter().chain([value]))
+}
+
+/// What most values that don't pass don't pass either, sooner known. Any text, also the JSON of a list, is greater than
+/// a number for SQLite, and passes.
+fn quick(path: Parameter, test: &Test) -> Option<Clause> {
+    let Test::Number(relation, number) = test else { return None };
+    let (least, most) = around(*number);
+    let (sql, bound) = match relation {
+        Relation::Greater | Relation::AtLeast => ("coalesce(json_extract(fields, ?) >= ?, FALSE)", least),
+        Relation::Less | Relation::AtMost if most < f64::MAX => {
+            ("coalesce(json_extract(fields, ?) NOT BETWEEN ? AND 9e999, FALSE)", most)
+        }
+        _ => return None,
+    };
+    Some(Clause::superset(sql, vec![path, Parameter::Float(bound)]))
 }
 
 /// A test of the value `item`, which is not a list.

@@ -119,7 +119,7 @@ fn phrase_of(pattern: &Pattern) -> Option<String> {
     let (text, is_literal, one) = match pattern.form() {
         Form::Words { text, is_literal } => (text.as_str(), *is_literal, None),
         Form::Value { text, is_literal } => (text.as_str(), *is_literal, Some('?')),
-        Form::Regex { .. } => return None,
+        Form::Regex { source } => return phrase_in(literal::required(source)?),
     };
     let is_wildcard = |c: char| !is_literal && (c == '*' || Some(c) == one);
     // What follows a wildcard begins within a word.
@@ -135,6 +135,17 @@ fn phrase_of(pattern: &Pattern) -> Option<String> {
             let is_long = last.is_empty() || last.chars().count() >= MIN_PREFIX_CHARS;
             if is_long { quoted(text).map(|phrase| format!("{phrase} *")) } else { None }
         }
+    }
+}
+
+/// The phrase within an ASCII text that stands somewhere in others: its first and last word may be parts of words.
+fn phrase_in(text: &str) -> Option<String> {
+    let is_between = |c: char| !c.is_ascii_alphanumeric();
+    let text = &text[text.find(is_between)?..];
+    let (whole, last) = text.split_at(text.rfind(is_between)? + 1);
+    match last.len() >= MIN_PREFIX_CHARS {
+        true => quoted(text).map(|phrase| format!("{phrase} *")),
+        false => quoted(whole),
     }
 }
 

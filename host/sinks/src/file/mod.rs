@@ -32,10 +32,10 @@
 //!
 //! # Searching
 //! With `format = "json"`, what is in the files can be searched, the rotated and compressed ones included, with the
-//! answers and the order of a database (`search/`). There is no index: text is searched for in the files themselves.
-//! What makes it fast is a path with the time in it, such as the default one, since then only the files of the days in
-//! question are read. Compressed files are read from their beginning, so each page of results from one takes the time
-//! to decompress it.
+//! answers and the order of a database (`search/`). Text is searched for in the files themselves; a router that is
+//! searched summarises them in the background, so that later searches skip what has not the words of the query. A path
+//! with the time in it, such as the default one, also helps, since then only the files of the days in question are read.
+//! Compressed files are read from their beginning, so each page of results from one takes the time to decompress it.
 
 mod file_list;
 mod gather;

@@ -10,7 +10,8 @@
 //! | `wire.rs` | the text format of COPY |
 //! | `cursor.rs` | the position in the journal, in the same transaction |
 //! | `days.rs` | partitions and retention |
-//! | `search.rs` | searches the default table |
+//! | `indexes.rs` | indexes for searches |
+//! | `search/` | searches the default table |
 //! | `fault.rs` | what PostgreSQL's errors mean |
 //!
 //! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then COPYs
@@ -28,6 +29,7 @@
 mod cursor;
 mod days;
 mod fault;
+mod indexes;
 mod mapping;
 mod row;
 mod search;
@@ -68,6 +70,7 @@ pub(crate) const KIND: Kind = Kind {
 type = "postgres"
 url = "postgres://weir@db.example.com/logs?sslmode=verify-full"   # the password from PGPASSWORD or ~/.pgpass
 prefix = "weir"         # tables `weir_logs` and `weir_cursor`, created if missing
+search = true           # indexes over the words of messages and the values of fields
 retention = "30d"
 partition = "day"       # a partition for each day, dropped as a whole
 batch = 5000
@@ -208,7 +211,8 @@ impl PostgresSink {
     async fn prepare(&mut self, mut connection: PgConnection) -> Result<Session, TableError> {
         let names = TableNames::find(&mut connection, self.options.schema.as_deref()).await?;
         let by_day = self.options.by_day();
-        let table = table::prepare(&mut connection, &names, &self.table, &self.wanted, by_day).await?;
+        let is_searched = self.options.search && self.options.columns.is_none();
+        let table = table::prepare(&mut connection, &names, &self.table, &self.wanted, by_day, is_searched).await?;
         let timed = self.wanted.iter().position(|column| column.paths == ["timestamp"]);
         let time = timed.map(|at| (table.columns[at].name.clone(), table.columns[at].kind.clone()));
         if by_day && table.ranged_by.is_none_or(|column| time.as_ref().is_none_or(|(name, _)| *name != column)) {

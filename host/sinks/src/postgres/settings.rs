@@ -60,6 +60,11 @@ pub struct PostgresOptions {
     /// that the record has is used. `*` is everything that has no other column, as JSON.
     #[serde(default)]
     pub columns: Option<BTreeMap<String, Feed>>,
+    /// Whether a default table that Weir creates gets indexes over the words of messages and the values of fields, for
+    /// searches. Existing tables are not changed. The server takes three to four times as long to store a record with
+    /// them.
+    #[serde(default = "default_search")]
+    pub search: bool,
     /// Records older than this, by their own time, are deleted; absent: never.
     #[serde(default)]
     pub retention: Option<TimeSpan>,
@@ -117,6 +122,10 @@ pub enum Partition {
 
 fn default_prefix() -> String {
     "weir".into()
+}
+
+fn default_search() -> bool {
+    true
 }
 
 fn default_batch() -> usize {

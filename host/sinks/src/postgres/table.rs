@@ -4,6 +4,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use super::indexes;
 use super::mapping::ColumnSpec;
 use super::row::{Column, Kind};
 
@@ -92,18 +93,23 @@ impl TableNames {
     }
 }
 
-/// Creates the table if it is missing, and inspects it.
+/// Creates the table if it is missing, and inspects it. A new table gets the indexes for searches if it `is_searched`.
 pub async fn prepare(
     connection: &mut PgConnection,
     names: &TableNames,
     name: &str,
     wanted: &[ColumnSpec],
     by_day: bool,
+    is_searched: bool,
 ) -> Result<Table, TableError> {
     let kind = match names.kind_of(connection, name).await? {
         Some(kind) => kind,
         None => {
-            names.making(connection, name, &statements(names, name, wanted, by_day)?).await?;
+            let mut statements = statements(names, name, wanted, by_day)?;
+            if is_searched && indexes::are_possible(connection).await? {
+                statements.extend(indexes::statements(&names.qualified(name)));
+            }
+            names.making(connection, name, &statements).await?;
             names.kind_of(connection, name).await?.unwrap_or_default()
         }
     };

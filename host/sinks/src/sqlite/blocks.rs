@@ -151,11 +151,13 @@ pub async fn prune(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
     sqlx::query(sql).bind(BLOCK_BITS).execute(connection).await.map(drop)
 }
 
-/// Characters that the tokenizer takes for a part of a word but queries don't, beside a part of a word; and those that
-/// only queries take for another case of a common letter, such as the long s and the Kelvin sign.
+/// Characters that the tokenizer takes for a part of a word but queries don't, beside a letter or digit; and those that
+/// only queries take for another case of a common letter, such as the long s and the Kelvin sign. The tokenizer's tables
+/// are those of Unicode 6.1: it takes all newer characters, such as many emoji, for parts of words.
 static ODD: LazyLock<Regex> = LazyLock::new(|| {
-    let odd = r"(?:\w[\p{No}\p{Co}]|[\p{No}\p{Co}]\w|[\x{17f}\x{212a}\x{345}\x{1c80}-\x{1c88}])";
-    Regex::new(odd).expect("the pattern is constant")
+    let (word, glue) = (r"[\p{L}\p{Nd}]", r"[[\p{No}\p{Co}\p{Cn}\P{age:6.1}]--\w]");
+    let odd = format!(r"{word}{glue}|{glue}{word}|[\x{{17f}}\x{{212a}}\x{{345}}\x{{1c80}}-\x{{1c88}}]");
+    Regex::new(&odd).expect("the pattern is constant")
 });
 
 /// A reason to index a row's JSON as it is (`index.rs`), at least.
@@ -186,6 +188,7 @@ mod tests {
         for (message, fields) in [
             ("plain", "{}"),
             ("Zürich 日本 50°", r#"{"a":"ü\n"}"#),
+            ("done😃 🦀 🤷\u{200d}♂️", r#"{"a":"🦀"}"#),
             ("² alone", r#"{"id":18446744073709551615}"#),
             ("now", r#"{"ns":1764000000000000000,"text":"a\nb"}"#),
         ] {
@@ -194,6 +197,8 @@ mod tests {
         for (message, fields) in [
             ("5m²", "{}"),
             ("½cup", "{}"),
+            ("done🦀", "{}"),
+            ("₿5", "{}"),
             ("\u{17f}ource", "{}"),
             ("", r#"{"a":"m²"}"#),
             ("", r#"{"a":"x\u0000y"}"#),

@@ -9,8 +9,9 @@
 //! | `writing.rs` | how fast a sink writes while it is searched |
 //!
 //! All sinks get the same records. The floor is a look for one word in the bytes of all files, in the blocks and by the
-//! function that the search uses: no search without an index can be faster. The first search of a process also reads the
-//! times of the blocks that it needs, so it is listed on its own.
+//! function that the search uses: no search without an index can be faster. The first search of files also reads the
+//! times of the blocks that it needs, so it is listed on its own, with the first histogram. Then the files are
+//! summarised, as a router does in the background, and the same is listed for a process that finds the summaries.
 
 mod data;
 mod tools;
@@ -48,7 +49,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     }
     .context("can't create a folder for the run; choose one with --folder")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut bench = Bench::new(folder.path(), args.postgres.clone());
+    let mut bench = Bench::new(folder.path(), args);
+    anyhow::ensure!(!bench.kinds().is_empty(), "`--only` names `file`, `sqlite`, or with `--postgres` also `postgres`");
     print!("{}", runtime.block_on(bench.report(args.records.unwrap_or(RECORDS)))?);
     Ok(())
 }
@@ -57,6 +59,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
 struct Bench {
     context: BuildContext,
     postgres: Option<String>,
+    only: Option<String>,
 }
 
 /// A query, the same question to other programs, and what it is typical of.
@@ -67,15 +70,16 @@ struct Question {
 }
 
 impl Bench {
-    fn new(folder: &Path, postgres: Option<String>) -> Bench {
+    fn new(folder: &Path, args: &BenchArgs) -> Bench {
         let context = BuildContext { data: folder.join("data"), base: folder.to_path_buf(), ..BuildContext::default() };
-        Bench { context, postgres }
+        Bench { context, postgres: args.postgres.clone(), only: args.only.clone() }
     }
 
     /// The types of the sinks.
     fn kinds(&self) -> Vec<&'static str> {
         let postgres = self.postgres.as_ref().map(|_| "postgres");
-        ["file", "sqlite"].into_iter().chain(postgres).collect()
+        let is_wanted = |kind: &&str| self.only.as_ref().is_none_or(|only| only == kind);
+        ["file", "sqlite"].into_iter().chain(postgres).filter(is_wanted).collect()
     }
 
     fn options(&self, kind: &str) -> Value {
@@ -98,22 +102,27 @@ impl Bench {
     async fn report(&mut self, count: u64) -> anyhow::Result<String> {
         let mut text = String::new();
         let (mut sinks, id) = data::fill(self, count).await?;
-        let (bytes, floor) = floor(&self.context.base.join("logs"))?;
-        let _ =
-            writeln!(text, "{count} records, {} MB of lines; the newest {LIMIT} of each query\n", bytes / 1_000_000);
-        let gb_per_s = bytes as f64 / floor.as_secs_f64() / 1e9;
-        let _ =
-            writeln!(text, "floor of files, all bytes searched for one word: {} ms ({gb_per_s:.1} GB/s)", ms(floor));
+        let _ = writeln!(text, "{count} records; the newest {LIMIT} of each query\n");
+        if self.kinds().contains(&"file") {
+            let (bytes, floor) = floor(&self.context.base.join("logs"))?;
+            let (mb, gb_per_s) = (bytes / 1_000_000, bytes as f64 / floor.as_secs_f64() / 1e9);
+            let _ = writeln!(
+                text,
+                "floor of files, all {mb} MB of lines searched for one word: {} ms ({gb_per_s:.1} GB/s)",
+                ms(floor)
+            );
+        }
         let questions = questions(&id);
         let mut columns = Vec::new();
         for kind in self.kinds() {
-            let search = self.search(kind)?;
-            let first = Instant::now();
-            search.newest(&Query::parse("refunded", None)?, None, LIMIT).await?;
-            let _ = writeln!(text, "first search in {kind}: {} ms", ms(first.elapsed()));
-            let all = Instant::now();
-            search.histogram(&Query::parse("", None)?, By::Level, 60).await?;
-            let _ = writeln!(text, "histogram of all records in {kind}: {} ms", ms(all.elapsed()));
+            let mut search = self.first(kind, "", &mut text).await?;
+            if kind == "file" {
+                let since = Instant::now();
+                search.prepare().await?;
+                let (time, bytes) = (since.elapsed(), size(&self.context.data.join("search").join(kind)));
+                let _ = writeln!(text, "summaries of {kind}: {} ms, {:.1} MB", ms(time), bytes as f64 / 1e6);
+                search = self.first(kind, ", summarised", &mut text).await?;
+            }
             let mut column = Vec::new();
             for Question { query, .. } in &questions {
                 eprintln!("{kind} · {query}");
@@ -127,6 +136,21 @@ impl Bench {
             let _ = writeln!(text, "{kind} writes {rates}");
         }
         Ok(text)
+    }
+
+    /// Opens the search of a sink, as a process does that has not searched it yet, and takes the time of its first
+    /// searches.
+    async fn first(&self, kind: &str, state: &str, text: &mut String) -> anyhow::Result<Arc<dyn Search>> {
+        let search = self.search(kind)?;
+        let first = Instant::now();
+        search.newest(&Query::parse("refunded", None)?, None, LIMIT).await?;
+        let _ = writeln!(text, "first search in {kind}{state}: {} ms", ms(first.elapsed()));
+        for turn in ["first ", ""] {
+            let all = Instant::now();
+            search.histogram(&Query::parse("", None)?, By::Level, 60).await?;
+            let _ = writeln!(text, "{turn}histogram of all records in {kind}{state}: {} ms", ms(all.elapsed()));
+        }
+        Ok(search)
     }
 
     /// The times of each query in each sink, and those of other programs.
@@ -159,8 +183,12 @@ impl Bench {
     }
 
     fn programs(&self) -> Vec<tools::Program> {
-        let postgres = self.postgres.clone().map(tools::Program::Psql);
-        [tools::Program::Grep, tools::Program::Sqlite3].into_iter().chain(postgres).collect()
+        let of_kind = |kind| match kind {
+            "file" => Some(tools::Program::Grep),
+            "sqlite" => Some(tools::Program::Sqlite3),
+            _ => self.postgres.clone().map(tools::Program::Psql),
+        };
+        self.kinds().into_iter().filter_map(of_kind).collect()
     }
 }
 
@@ -207,7 +235,7 @@ fn questions(id: &str) -> Vec<Question> {
             &format!("context.request_id={id}"),
             all(&format!("grep -F '\"request_id\":\"{id}\"'")),
             &format!("fields ->> '$.context.request_id' = '{id}'"),
-            &format!("extra_data #>> '{{context,request_id}}' = '{id}'"),
+            &format!("extra_data @> '{{\"context\": {{\"request_id\": \"{id}\"}}}}'"),
         ),
         question(
             "number",
@@ -287,6 +315,12 @@ fn floor(folder: &Path) -> anyhow::Result<(u64, Duration)> {
         shortest = shortest.min(since.elapsed());
     }
     Ok((bytes, shortest))
+}
+
+/// The size of the files in a folder, in bytes. Few records are not summarised, so there is no folder.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|found| found.len()).sum()
 }
 
 fn ms(time: Duration) -> String {

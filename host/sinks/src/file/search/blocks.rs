@@ -2,7 +2,8 @@
 //!
 //! A record may have any time, so only the lines tell whether a block can contain one of the newest records. They are
 //! read once per file, at the speed of the disk, and remembered: a file only grows. What is remembered of a rotated file
-//! also holds for the compressed one, since blocks are counted in bytes of lines.
+//! also holds for the compressed one, since blocks are counted in bytes of lines. The first blocks may be summarised
+//! (`saved.rs`); then not even their times are read.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -13,6 +14,7 @@ use memchr::memrchr;
 use weir_record::time;
 
 use super::line::{Parser, lines, timestamp_text};
+use super::summary::Rows;
 use crate::limits;
 
 /// Whole lines.
@@ -29,6 +31,10 @@ pub struct Block {
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     pub all: Vec<Block>,
+    /// The groups of summarised blocks.
+    groups: Vec<Rows>,
+    /// How many blocks at the beginning are summarised.
+    summarised: usize,
     /// How much of the file has been read.
     read: u64,
     /// All of a compressed file has been read.
@@ -91,7 +97,8 @@ impl Source {
     /// Reads blocks that follow each other. A file that was cut off meanwhile ends early.
     pub fn read(&self, blocks: &[Block], reading: &mut Reading<'_>, visitor: &mut dyn Visitor) -> io::Result<()> {
         let Some(first) = blocks.iter().position(|block| visitor.wants(block)) else { return Ok(()) };
-        let blocks = &blocks[first..];
+        let end = blocks.iter().rposition(|block| visitor.wants(block)).map_or(first, |last| last + 1);
+        let blocks = &blocks[first..end];
         let mut reader = if self.is_compressed { Some(self.reader(blocks[0].start)?) } else { None };
         for block in blocks {
             let is_wanted = visitor.wants(block);
@@ -115,7 +122,48 @@ impl Source {
     }
 }
 
+impl Block {
+    /// Whether it may become longer when lines are added to the file.
+    pub fn is_short(&self) -> bool {
+        self.end - self.start < limits::FILE_BLOCK_BYTES / 2
+    }
+}
+
 impl Blocks {
+    /// Blocks that are known from their summaries.
+    pub fn summarised(all: Vec<Block>, groups: Vec<Rows>, is_complete: bool) -> Blocks {
+        let (summarised, read) = (all.len(), all.last().map_or(0, |last| last.end));
+        Blocks { all, groups, summarised, read, is_complete }
+    }
+
+    /// How many blocks at the beginning are summarised.
+    pub fn summarised_len(&self) -> usize {
+        self.summarised
+    }
+
+    /// The number of a block's group, its group, and its place in it. `None` if it is not summarised.
+    pub fn group(&self, block: usize) -> Option<(usize, &Rows, usize)> {
+        let group = block / limits::SUMMARY_BLOCKS;
+        let rows = self.groups.get(group).filter(|_| block < self.summarised)?;
+        Some((group, rows, block % limits::SUMMARY_BLOCKS))
+    }
+
+    /// How many groups there are.
+    pub fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// All blocks, but only these have times, so no search reads the others.
+    pub fn only(&self, is_kept: impl Fn(usize) -> bool) -> Blocks {
+        let mut blocks = self.clone();
+        for (at, block) in blocks.all.iter_mut().enumerate() {
+            if !is_kept(at) {
+                (block.oldest, block.newest) = (i64::MAX, i64::MIN);
+            }
+        }
+        blocks
+    }
+
     /// Whether nothing was added to the file since.
     pub fn are_current(&self, source: &Source) -> io::Result<bool> {
         Ok(if source.is_compressed { self.is_complete } else { self.read == source.file.metadata()?.len() })
@@ -128,8 +176,8 @@ impl Blocks {
             *self = Blocks::default();
         }
         // The last block may have been shorter than the others.
-        let is_short = |block: &mut Block| block.end - block.start < limits::FILE_BLOCK_BYTES / 2;
-        self.all.pop_if(is_short);
+        self.all.pop_if(|last| last.is_short());
+        self.summarised = self.summarised.min(self.all.len());
         let mut start = self.all.last().map_or(0, |last| last.end);
         let mut reader = source.reader(start)?;
         let mut bytes = Vec::new();

@@ -18,6 +18,7 @@ use weir_record::Record;
 
 use super::blocks::{Blocks, Source};
 use super::line::Parser;
+use super::saved::Saved;
 use crate::disk::DiskError;
 use crate::file::file_list::{FileEntry, FileList};
 use crate::file::path::{PathTemplate, neighbour_path};
@@ -40,7 +41,7 @@ pub struct LogFile {
     /// The range of times that its path allows: from the first, up to but not including the second.
     pub range: Option<(i64, i64)>,
     /// Another file begins with the same line, so nothing is remembered of it: the other may take its number.
-    is_ambiguous: bool,
+    pub is_ambiguous: bool,
     inode: (u64, u64),
 }
 
@@ -66,7 +67,10 @@ pub struct Catalog {
     sink: String,
     list: FileList,
     template: PathTemplate,
+    saved: Saved,
     known: Mutex<Known>,
+    #[cfg(test)]
+    pub blocks_read: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
@@ -78,8 +82,21 @@ struct Known {
 
 impl Catalog {
     /// Opens nothing.
-    pub fn new(sink: &str, list: FileList, template: PathTemplate) -> Catalog {
-        Catalog { sink: sink.into(), list, template, known: Mutex::default() }
+    pub fn new(sink: &str, list: FileList, template: PathTemplate, saved: Saved) -> Catalog {
+        Catalog {
+            sink: sink.into(),
+            list,
+            template,
+            saved,
+            known: Mutex::default(),
+            #[cfg(test)]
+            blocks_read: Default::default(),
+        }
+    }
+
+    /// The summaries of the files.
+    pub fn saved(&self) -> &Saved {
+        &self.saved
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -91,10 +108,29 @@ impl Catalog {
         self.list.exists()
     }
 
-    /// What is known of a file's blocks.
-    pub fn blocks(&self, file: &LogFile) -> Arc<Blocks> {
-        let known = (!file.is_ambiguous).then(|| self.known().blocks.get(&file.number).cloned());
-        known.flatten().unwrap_or_default()
+    /// What is known of the blocks of an open file.
+    pub fn blocks(&self, file: &LogFile, source: &Source) -> io::Result<Arc<Blocks>> {
+        if file.is_ambiguous {
+            return Ok(Arc::default());
+        }
+        let known = self.known().blocks.get(&file.number).cloned();
+        match known {
+            Some(known) => Ok(known),
+            None => self.reload(file, source),
+        }
+    }
+
+    /// Remembers what the summaries say of a file's blocks.
+    pub fn reload(&self, file: &LogFile, source: &Source) -> io::Result<Arc<Blocks>> {
+        let blocks = Arc::new(self.saved.blocks(file.number, source)?);
+        self.remember(file, blocks.clone());
+        Ok(blocks)
+    }
+
+    /// How many blocks of a file are known.
+    #[cfg(test)]
+    pub fn known_blocks(&self, file: &LogFile) -> usize {
+        self.known().blocks.get(&file.number).map_or(0, |blocks| blocks.all.len())
     }
 
     /// Remembers a file's blocks.
@@ -222,7 +258,7 @@ pub fn place_of(id: EntryId) -> (u64, u64) {
 }
 
 /// FNV-1a, which always stays the same.
-fn hash(bytes: &[u8]) -> u64 {
+pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 

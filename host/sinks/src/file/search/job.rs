@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use weir_query::search::SearchError;
+use weir_query::whole_words::Words;
 use weir_query::{EntryId, Query};
 
 use super::blocks::{Block, Blocks, Reading, Source, Visitor};
@@ -40,6 +41,8 @@ impl Stop {
 pub struct Wanted {
     pub query: Query,
     pub prefilter: Prefilter,
+    /// Words of every match.
+    pub words: Option<Words>,
     /// The range of times, from the first, up to and including the second.
     pub oldest: i64,
     pub newest: i64,
@@ -51,7 +54,7 @@ impl Wanted {
         let newest = until.map_or(i64::MAX, |until| until.saturating_sub(1));
         // No time is before the first one.
         let oldest = if until == Some(i64::MIN) { i64::MAX } else { oldest };
-        Wanted { query: query.clone(), prefilter: Prefilter::new(query), oldest, newest }
+        Wanted { query: query.clone(), prefilter: Prefilter::new(query), words: query.json_words(), oldest, newest }
     }
 
     /// Whether no time is in the range.
@@ -70,7 +73,8 @@ impl Wanted {
 
     /// Whether a block can contain a match.
     pub fn overlaps(&self, block: &Block) -> bool {
-        block.oldest <= self.newest && self.oldest <= block.newest
+        // The range of a block without times is empty.
+        block.oldest.max(self.oldest) <= block.newest.min(self.newest)
     }
 }
 
@@ -78,10 +82,12 @@ impl Wanted {
 pub struct Job {
     pub files: Vec<LogFile>,
     pub parser: Parser,
-    catalog: Arc<Catalog>,
+    pub catalog: Arc<Catalog>,
     cancelled: Arc<AtomicBool>,
     /// Files that are open, so that it doesn't matter if they are renamed or removed. `None`: it was removed before.
     open: HashMap<usize, Option<Source>>,
+    /// The blocks of a file's group that can contain the words, from the lowest bit.
+    with_words: HashMap<(usize, usize), u128>,
     buffer: Vec<u8>,
 }
 
@@ -89,7 +95,8 @@ impl Job {
     pub fn start(catalog: Arc<Catalog>, cancelled: Arc<AtomicBool>) -> Result<Job, Stop> {
         let mut parser = Parser::default();
         let files = catalog.files(&mut parser)?;
-        Ok(Job { files, parser, catalog, cancelled, open: HashMap::new(), buffer: Vec::new() })
+        let (open, with_words) = (HashMap::new(), HashMap::new());
+        Ok(Job { files, parser, catalog, cancelled, open, with_words, buffer: Vec::new() })
     }
 
     /// Fails once nobody waits for the search any more.
@@ -113,17 +120,53 @@ impl Job {
     pub fn blocks(&mut self, file: usize) -> Result<Arc<Blocks>, Stop> {
         self.open(file)?;
         let Some(Some(source)) = self.open.get(&file) else { return Ok(Arc::default()) };
-        let known = self.catalog.blocks(&self.files[file]);
         let failed = |error| DiskError::new("read", &self.files[file].path, error);
+        let known = self.catalog.blocks(&self.files[file], source).map_err(failed)?;
         if known.are_current(source).map_err(failed)? {
             return Ok(known);
         }
         let mut blocks = Blocks::clone(&known);
-        let go_on = || !self.cancelled.load(Ordering::Relaxed);
+        let go_on = || {
+            #[cfg(test)]
+            self.catalog.blocks_read.fetch_add(1, Ordering::Relaxed);
+            !self.cancelled.load(Ordering::Relaxed)
+        };
         let is_whole = blocks.extend(source, &mut self.parser, &go_on).map_err(failed)?;
         let blocks = Arc::new(blocks);
         self.catalog.remember(&self.files[file], blocks.clone());
         if is_whole { Ok(blocks) } else { Err(Stop::Cancelled) }
+    }
+
+    /// Reads the summaries of a file again, after some were added.
+    pub fn reload(&mut self, file: usize) -> Result<(), Stop> {
+        self.open(file)?;
+        if let Some(Some(source)) = self.open.get(&file) {
+            let reloaded = self.catalog.reload(&self.files[file], source);
+            reloaded.map_err(|error| DiskError::new("read", &self.files[file].path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a block can contain the words of a query, as far as its summary tells. A job is for one query.
+    pub fn may_have_words(&mut self, file: usize, blocks: &Blocks, block: usize, wanted: &Wanted) -> bool {
+        let Some(words) = &wanted.words else { return true };
+        let Some((group, rows, at)) = blocks.group(block) else { return true };
+        let number = self.files[file].number;
+        let found = self.with_words.entry((file, group));
+        let found = found.or_insert_with(|| self.catalog.saved().with_words(number, group, rows, words));
+        *found >> at & 1 == 1
+    }
+
+    /// The blocks of a file of which only those have times that can contain a match.
+    pub fn candidates(&mut self, file: usize, wanted: &Wanted) -> Result<Arc<Blocks>, Stop> {
+        let blocks = self.blocks(file)?;
+        if wanted.words.is_none() || blocks.summarised_len() == 0 {
+            return Ok(blocks);
+        }
+        let may_match: Vec<bool> = (0..blocks.all.len())
+            .map(|at| wanted.overlaps(&blocks.all[at]) && self.may_have_words(file, &blocks, at, wanted))
+            .collect();
+        Ok(Arc::new(blocks.only(|at| may_match[at])))
     }
 
     /// The line at an offset, without its end. `None` if none begins there.
@@ -143,7 +186,11 @@ impl Job {
     ) -> Result<(), Stop> {
         self.open(file)?;
         let Some(Some(source)) = self.open.get(&file) else { return Ok(()) };
-        let go_on = || !self.cancelled.load(Ordering::Relaxed);
+        let go_on = || {
+            #[cfg(test)]
+            self.catalog.blocks_read.fetch_add(1, Ordering::Relaxed);
+            !self.cancelled.load(Ordering::Relaxed)
+        };
         let mut reading = Reading { buffer: &mut self.buffer, parser: &mut self.parser, go_on: &go_on };
         let outcome = source.read(&blocks.all[range], &mut reading, visitor);
         outcome.map_err(|error| DiskError::new("read", &self.files[file].path, error))?;

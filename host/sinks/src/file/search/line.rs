@@ -108,16 +108,25 @@ pub fn timestamp_text(line: &[u8]) -> Option<&[u8]> {
     Some(&rest[..end])
 }
 
+/// Level and source of a line.
+pub struct Head<'l> {
+    /// The bytes of both.
+    pub bytes: &'l [u8],
+    pub level: &'l str,
+    pub source: &'l str,
+}
+
 /// Level and source, which mostly follow the time. `None` if they don't, or must be parsed.
-pub fn level_and_source(line: &[u8]) -> Option<(&str, &str)> {
+pub fn head(line: &[u8]) -> Option<Head<'_>> {
     let text = timestamp_text(line)?;
-    let rest = line[br#"{"timestamp":""#.len() + text.len()..].strip_prefix(br#"","level":""#)?;
-    let end = memchr(b'"', rest)?;
-    let (level, rest) = rest.split_at(end);
+    let bytes = line[br#"{"timestamp":""#.len() + text.len()..].strip_prefix(br#"","level":""#)?;
+    let end = memchr(b'"', bytes)?;
+    let (level, rest) = bytes.split_at(end);
     let rest = rest.strip_prefix(br#"","source":""#)?;
     let end = memchr(b'"', rest)?;
     let source = rest[..end].iter().all(|byte| *byte != b'\\').then_some(&rest[..end])?;
-    Some((std::str::from_utf8(level).ok()?, std::str::from_utf8(source).ok()?))
+    let bytes = &bytes[..bytes.len() - rest.len() + end];
+    Some(Head { bytes, level: std::str::from_utf8(level).ok()?, source: std::str::from_utf8(source).ok()? })
 }
 
 /// The lines of a block, without their ends.

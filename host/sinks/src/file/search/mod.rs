@@ -5,6 +5,10 @@
 //! | `mod.rs` | implements [`Search`]; a search that is dropped is stopped |
 //! | `catalog.rs` | the files, and **the ids of records** |
 //! | `blocks.rs` | the blocks of a file, with the range of their times |
+//! | `words.rs` | filters of the words of blocks |
+//! | `summary.rs` | what is kept of blocks: times, counts, filters |
+//! | `saved.rs` | the summaries on disk, and **why they can be trusted** |
+//! | `prepare.rs` | summarises files in the background |
 //! | `line.rs` | which lines can match, and lines as records |
 //! | `job.rs` | what a running search has open |
 //! | `newest.rs` | the newest matching records |
@@ -17,7 +21,8 @@
 //!
 //! Results are in the order of the records' times, as in a database. The blocks of all files are read by their newest
 //! time, so the newest records come first, and the rest is not read. The time in the path of a file saves even the first
-//! look into the others: with the default path, the files of other days.
+//! look into the others: with the default path, the files of other days. Blocks that certainly lack a word of the query
+//! are not read either, once a router has summarised them.
 
 mod blocks;
 mod catalog;
@@ -27,11 +32,18 @@ mod job;
 mod line;
 mod neighbours;
 mod newest;
+mod prepare;
+mod saved;
+mod summary;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_summaries;
+mod words;
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -40,9 +52,11 @@ use weir_query::{EntryId, Query};
 
 use self::catalog::Catalog;
 use self::job::{Job, Stop};
+use self::prepare::Background;
+use self::saved::Saved;
 use super::file_list::FileList;
 use super::path::PathTemplate;
-use super::records::FILE_LIST;
+use super::records::{FILE_LIST, POSITION};
 use super::{FileOptions, Format};
 use crate::disk::Disk;
 use crate::limits;
@@ -58,6 +72,10 @@ struct FileSearch {
     catalog: Arc<Catalog>,
     /// A permit for each thread that searches.
     permits: Arc<Semaphore>,
+    position: PathBuf,
+    in_background: bool,
+    /// Started after the first search. `None` in it: it can't be started.
+    background: OnceLock<Option<Background>>,
 }
 
 impl FileSearch {
@@ -70,9 +88,25 @@ impl FileSearch {
         let list = FileList::new(context.own_file(name, FILE_LIST), Disk::default());
         Ok(FileSearch {
             sink: name.into(),
-            catalog: Arc::new(Catalog::new(name, list, template)),
+            catalog: Arc::new(Catalog::new(name, list, template, Saved::new(context.own_search_folder(name)))),
             permits: Arc::new(Semaphore::new(limits::SEARCH_CONNECTIONS)),
+            position: context.own_file(name, POSITION),
+            in_background: context.prepares_searches,
+            background: OnceLock::new(),
         })
+    }
+
+    /// Prepares later searches, once this one is over.
+    fn prepare_in_background(&self) {
+        let start = || {
+            let started = Background::start(&self.sink, self.catalog.clone(), self.position.clone());
+            started.inspect_err(|error| tracing::warn!(sink = self.sink, "searches are not prepared: {error}")).ok()
+        };
+        if self.in_background
+            && let Some(background) = self.background.get_or_init(start)
+        {
+            background.wake();
+        }
     }
 
     /// Searches on a thread for blocking work. The thread stops at the next block once this is dropped.
@@ -93,7 +127,9 @@ impl FileSearch {
             let _permit = permit;
             search(&mut Job::start(catalog, cancelled)?)
         });
-        thread.await.map_err(|_| stopping())?.map_err(|stop| stop.error(&self.sink))
+        let found = thread.await.map_err(|_| stopping())?.map_err(|stop| stop.error(&self.sink));
+        self.prepare_in_background();
+        found
     }
 }
 
@@ -129,5 +165,10 @@ impl Search for FileSearch {
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {
         let query = query.clone();
         self.run(move |job| histogram::histogram(job, &query, by, buckets)).await
+    }
+
+    async fn prepare(&self) -> Result<(), SearchError> {
+        let position = self.position.clone();
+        self.run(move |job| prepare::prepare(job, &position)).await
     }
 }

@@ -62,7 +62,7 @@ fn neighbours(job: &mut Job, query: &Query, id: EntryId, most: usize, direction:
     }
     for file in files {
         side.file = job.files[file].number;
-        let blocks = job.blocks(file)?;
+        let blocks = job.candidates(file, &side.wanted)?;
         let mut steps = blocks.steps(job.is_compressed(file));
         if side.file == number {
             let at = blocks.at(offset).unwrap_or(blocks.all.len());

@@ -54,8 +54,11 @@ pub fn newest(job: &mut Job, query: &Query, before: Option<Place>, limit: usize)
         }
         match next.first_block {
             None => {
-                let blocks = job.blocks(next.file)?;
+                let mut blocks = job.blocks(next.file)?;
                 let is_compressed = job.is_compressed(next.file);
+                if is_compressed {
+                    blocks = job.candidates(next.file, &newest.wanted)?;
+                }
                 queue.extend(newest.steps(&blocks, is_compressed).into_iter().filter_map(|step| {
                     let newest = blocks.all[step.clone()].iter().filter(|block| newest.wants(block));
                     let newest = newest.map(|block| block.newest).max()?;
@@ -66,6 +69,11 @@ pub fn newest(job: &mut Job, query: &Query, before: Option<Place>, limit: usize)
             Some(first) => {
                 newest.file = job.files[next.file].number;
                 let blocks = known[next.file].clone();
+                // Looked up as late as here, since most searches end early.
+                let is_single = next.last_block == first + 1;
+                if is_single && !job.may_have_words(next.file, &blocks, first, &newest.wanted) {
+                    continue;
+                }
                 job.read(next.file, &blocks, first..next.last_block, &mut newest)?;
             }
         }

@@ -30,9 +30,14 @@ async fn the_default_table_has_the_documented_columns_and_indexes() {
             "btree (hostname)",
             "btree (id)",
             "btree (level)",
-            "btree (logger_name)"
+            "btree (logger_name)",
+            "gin (((regexp_split_to_array(replace(replace(lower((message COLLATE \"C\")), '\u{17f}'::text, 's'::text), \
+             '\u{212a}'::text, 'k'::text), '[^a-z0-9_]+'::text))::character varying(64)[]))",
+            "gin (extra_data jsonb_path_ops)"
         ]
     );
+    drop(started(&server, json!({ "prefix": "unsearched", "search": false })).await);
+    assert_eq!(server.ask("SELECT count(*) FROM pg_indexes WHERE tablename = 'unsearched_logs'"), "6");
 }
 
 #[tokio::test]

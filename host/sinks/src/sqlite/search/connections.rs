@@ -63,6 +63,20 @@ impl Connections {
     pub async fn open(self: Arc<Connections>) -> Result<Session, SearchError> {
         let closed = |_| SearchError::Unavailable(format!("{}: the router is stopping", self.place));
         let permit = self.permits.clone().acquire_owned().await.map_err(closed)?;
+        self.begin(permit).await
+    }
+
+    /// One more for a search that has one. `None` if that would be the last one, as another search may need it.
+    pub async fn another(self: Arc<Connections>) -> Option<Session> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        if self.permits.available_permits() == 0 {
+            return None;
+        }
+        // The search can do without.
+        self.begin(permit).await.ok()
+    }
+
+    async fn begin(self: Arc<Connections>, permit: OwnedSemaphorePermit) -> Result<Session, SearchError> {
         let idle = self.lock().connections.pop();
         let mut open = match idle {
             Some((_, open)) => open,
@@ -147,6 +161,11 @@ impl Session {
     /// The connection.
     pub fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.open.as_mut().expect("taken only when the session ends").connection
+    }
+
+    /// The connections of which it is one.
+    pub fn connections(&self) -> Arc<Connections> {
+        self.connections.clone()
     }
 
     /// Ends the transaction and keeps the connection.

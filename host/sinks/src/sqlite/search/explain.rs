@@ -26,7 +26,7 @@ async fn of_blocks(connection: &mut SqliteConnection, plan: &Plan) -> Result<Str
     let steps = plan.steps(connection, plan.newest).await?;
     let (mut some, mut by_words) = (0, 0);
     for range in steps.iter().flat_map(|step| &step.ranges) {
-        let blocks = (range.last + 1 - range.first) >> BLOCK_BITS;
+        let blocks = (range.last >> BLOCK_BITS) + 1 - (range.first >> BLOCK_BITS);
         some += blocks;
         by_words += if range.uses_words { blocks } else { 0 };
     }

@@ -5,25 +5,21 @@
 
 use std::collections::BTreeMap;
 
-use futures::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use weir_query::Query;
 use weir_query::search::{By, Histogram};
 use weir_record::Record;
 
-use super::plan::Plan;
+use super::connections::Session;
+use super::plan::{Plan, Range};
 use super::rows::Statement;
+use super::scan::{self, Scan};
 use crate::counts::{Asked, Counts};
 use crate::rebuilt;
 
-pub async fn histogram(
-    connection: &mut SqliteConnection,
-    query: &Query,
-    by: By,
-    buckets: usize,
-) -> Result<Histogram, sqlx::Error> {
-    let plan = Plan::new(connection, query).await?;
+pub async fn histogram(session: &mut Session, query: &Query, by: By, buckets: usize) -> Result<Histogram, sqlx::Error> {
+    let plan = Plan::new(session.connection(), query).await?;
     let asked = Asked::new(query, buckets);
     if plan.is_empty() {
         return Ok(asked.empty());
@@ -34,8 +30,8 @@ pub async fn histogram(
         _ => None,
     };
     match indexed {
-        Some((column, values)) => from_index(connection, &plan, &asked, column, &values).await,
-        None => from_rows(connection, query, &plan, by).await.map(|counts| counts.histogram(&asked)),
+        Some((column, values)) => from_index(session.connection(), &plan, &asked, column, &values).await,
+        None => from_rows(session, query, plan, by).await.map(|counts| counts.histogram(&asked)),
     }
 }
 
@@ -94,12 +90,18 @@ async fn from_index(
 /// The columns of a row that is counted: its value, and what its record is made of.
 const HEAD: &str = "timestamp, level, source, message";
 
-async fn from_rows(
-    connection: &mut SqliteConnection,
-    query: &Query,
-    plan: &Plan,
-    by: By,
-) -> Result<Counts, sqlx::Error> {
+/// Counts the rows of ranges.
+struct Counting<'q> {
+    query: &'q Query,
+    plan: Plan,
+    columns: &'static str,
+    /// The column with what is distinguished.
+    key: usize,
+    ranges: std::vec::IntoIter<Range>,
+    counts: Counts,
+}
+
+async fn from_rows(session: &mut Session, query: &Query, plan: Plan, by: By) -> Result<Counts, sqlx::Error> {
     let is_exact = plan.clause.is_exact;
     let columns = match by {
         By::Level if is_exact => "timestamp, level",
@@ -109,25 +111,33 @@ async fn from_rows(
     };
     debug_assert!(is_exact || columns.starts_with(HEAD));
     let key = if is_exact || by == By::Level { 1 } else { 2 };
-    let is_counted = |row: &SqliteRow| is_exact || matches(query, row);
-    let mut counts = Counts::default();
-    let statements = match &plan.few {
-        Some(few) => vec![plan.statement_of_few(columns, few)?],
-        None => {
-            let steps = plan.steps(connection, plan.newest).await?;
-            let ranges = steps.iter().flat_map(|step| &step.ranges);
-            ranges.map(|range| plan.statement(columns, range)).collect::<Result<_, _>>()?
-        }
-    };
-    for statement in statements {
-        let mut rows = statement.rows(connection);
-        while let Some(row) = rows.try_next().await? {
-            if is_counted(&row) {
-                counts.add(row.try_get(0)?, row.try_get(key)?);
-            }
-        }
+    let mut ranges = Vec::new();
+    if plan.few.is_none() {
+        let steps = plan.steps(session.connection(), plan.newest).await?;
+        ranges.extend(steps.into_iter().flat_map(|step| step.ranges));
     }
-    Ok(counts)
+    let counting = Counting { query, plan, columns, key, ranges: ranges.into_iter(), counts: Counts::default() };
+    Ok(scan::run(session, counting).await?.counts)
+}
+
+impl Scan for Counting<'_> {
+    fn next(&mut self) -> Result<Option<Statement>, sqlx::Error> {
+        if let Some(few) = self.plan.few.take() {
+            return self.plan.statement_of_few(self.columns, &few).map(Some);
+        }
+        self.ranges.next().map(|range| self.plan.statement(self.columns, &range)).transpose()
+    }
+
+    fn take(&mut self, row: &SqliteRow) -> Result<(), sqlx::Error> {
+        if self.plan.clause.is_exact || matches(self.query, row) {
+            self.counts.add(row.try_get(0)?, row.try_get(self.key)?);
+        }
+        Ok(())
+    }
+
+    fn is_long(&self) -> bool {
+        self.ranges.len() > 0
+    }
 }
 
 fn matches(query: &Query, row: &SqliteRow) -> bool {

@@ -5,12 +5,14 @@
 //! | `mod.rs` | implements [`Search`] |
 //! | `connections.rs` | read-only connections; a search that is dropped is interrupted |
 //! | `plan.rs` | which rows of the database can match, and in which order they are read |
+//! | `scan.rs` | reads ranges of rows, on two connections if there is much to read |
 //! | `newest.rs` | the newest matching rows |
 //! | `explain.rs` | how they are found, for people |
 //! | `histogram.rs` | counts over time |
 //! | `rows.rs` | statements, and rows as records |
 //!
-//! Every search is one read transaction, so it sees one state of the database. A row's clause in SQL may select too
+//! Every search sees one state of the database in a read transaction, with the exception of rows that are deleted while it
+//! reads on a second connection (`scan.rs`). A row's clause in SQL may select too
 //! much, so a row counts only if the query matches its record.
 
 mod connections;
@@ -19,6 +21,7 @@ mod histogram;
 mod newest;
 mod plan;
 mod rows;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -72,7 +75,7 @@ impl SqliteSearch {
 impl Search for SqliteSearch {
     async fn newest(&self, query: &Query, before: Option<Place>, limit: usize) -> Result<Vec<Hit>, SearchError> {
         let mut session = self.session().await?;
-        let found = newest::newest(session.connection(), query, before, limit).await;
+        let found = newest::newest(&mut session, query, before, limit).await;
         self.end(session, found).await
     }
 
@@ -96,7 +99,7 @@ impl Search for SqliteSearch {
 
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {
         let mut session = self.session().await?;
-        let found = histogram::histogram(session.connection(), query, by, buckets).await;
+        let found = histogram::histogram(&mut session, query, by, buckets).await;
         self.end(session, found).await
     }
 }

@@ -7,7 +7,8 @@
 //! 3. Otherwise, every row of the block is read.
 //!
 //! The number of blocks that are read at once doubles from step to step, so that common words need one block and rare
-//! ones few look-ups.
+//! ones few look-ups. Blocks whose every row is read are few in each step, so that a search stops soon after it has
+//! found enough.
 
 use sqlx::{Row, SqliteConnection};
 use weir_query::Query;
@@ -144,12 +145,15 @@ impl Plan {
         Ok(())
     }
 
-    /// The blocks with rows that may match, in the order of their newest rows.
+    /// The blocks with rows that may match, in the order of their newest rows. Later rows are in none of them.
     pub async fn steps(&self, connection: &mut SqliteConnection, newest: i64) -> Result<Vec<Step>, sqlx::Error> {
         let sql = "SELECT block, newest, searchable, floats FROM logs_blocks WHERE newest >= ? AND oldest <= ?
                    ORDER BY newest DESC, block DESC";
         let blocks: Vec<(i64, i64, i64, i64)> =
-            sqlx::query_as(sql).bind(self.oldest).bind(newest).fetch_all(connection).await?;
+            sqlx::query_as(sql).bind(self.oldest).bind(newest).fetch_all(&mut *connection).await?;
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM logs").fetch_one(&mut *connection).await?;
+        let last = last.unwrap_or(i64::MAX);
+        let most = if self.words.is_some() { limits::SEARCH_STEP_BLOCKS } else { limits::SEARCH_SCAN_BLOCKS };
         let mut steps = Vec::new();
         let (mut rest, mut size) = (&blocks[..], 1);
         while let Some((_, newest, ..)) = rest.first() {
@@ -157,9 +161,9 @@ impl Plan {
             let blocks = some
                 .iter()
                 .map(|(block, _, searchable, floats)| (*block, *searchable == 1 && self.finds_words(*floats)));
-            steps.push(Step { ranges: ranges(blocks.collect()), newest: *newest });
+            steps.push(Step { ranges: ranges(blocks.collect(), last), newest: *newest });
             rest = after;
-            size = (2 * size).min(limits::SEARCH_STEP_BLOCKS);
+            size = (2 * size).min(most);
         }
         Ok(steps)
     }
@@ -204,15 +208,15 @@ impl Plan {
     }
 }
 
-/// Joins blocks to ranges of rows.
-fn ranges(mut blocks: Vec<(i64, bool)>) -> Vec<Range> {
+/// Joins blocks to ranges of rows, up to the last one.
+fn ranges(mut blocks: Vec<(i64, bool)>, last_row: i64) -> Vec<Range> {
     blocks.sort_unstable_by_key(|(block, _)| std::cmp::Reverse(*block));
     let mut ranges: Vec<Range> = Vec::new();
     for (block, uses_words) in blocks {
         let (first, last) = (block << BLOCK_BITS, ((block + 1) << BLOCK_BITS) - 1);
         match ranges.last_mut() {
             Some(range) if range.first == last + 1 && range.uses_words == uses_words => range.first = first,
-            _ => ranges.push(Range { first, last, uses_words }),
+            _ => ranges.push(Range { first, last: last.min(last_row), uses_words }),
         }
     }
     ranges
@@ -243,8 +247,8 @@ mod tests {
             uses_words,
         };
         assert_eq!(
-            ranges(vec![(3, true), (9, true), (4, true), (5, false), (2, true)]),
-            [range(9, 9, true), range(5, 5, false), range(2, 4, true)]
+            ranges(vec![(3, true), (9, true), (4, true), (5, false), (2, true)], (9 << BLOCK_BITS) + 7),
+            [Range { last: (9 << BLOCK_BITS) + 7, ..range(9, 9, true) }, range(5, 5, false), range(2, 4, true)]
         );
     }
 }

@@ -97,6 +97,11 @@ async fn selected(folder: &Folder, clause: &weir_query::sql::Clause) -> u64 {
     statement.all(session.connection()).await.expect("runs").len() as u64
 }
 
+/// Queries per database; more with `WEIR_ROUNDS`.
+fn rounds() -> u32 {
+    std::env::var("WEIR_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(250)
+}
+
 /// For random records and queries, every search gives what the matcher selects, and an exact clause alone does.
 #[tokio::test]
 async fn the_database_answers_as_the_matcher_does() {
@@ -113,7 +118,7 @@ async fn the_database_answers_as_the_matcher_does() {
         let mut sources: Vec<_> = batch.iter().map(|record| record.source().to_owned()).collect();
         sources.sort_unstable();
         sources.dedup();
-        for _ in 0..250 {
+        for _ in 0..rounds() {
             let (text, query) = samples::query(&mut rng, &batch);
             let matching: Vec<_> = all.iter().filter(|(_, record)| query.matches(Record::new(record))).collect();
             let expected: Vec<Place> = matching.iter().map(|(place, _)| *place).collect();
@@ -363,4 +368,28 @@ async fn the_tokenizer_folds_letters_as_queries_do() {
     let differing = folder.search(differing).await;
     let differing: Vec<_> = differing.split(',').filter_map(|n| n.parse::<usize>().ok()).map(|n| pairs[n]).collect();
     assert_eq!(differing, []);
+}
+
+/// A character that ends a word for queries ends it for the tokenizer, or the sink notices it.
+#[tokio::test]
+async fn the_tokenizer_ends_words_where_queries_do() {
+    let folder = Folder::new();
+    let is_word = regex::Regex::new(r"\w").expect("a class");
+    let mut pairs = String::new();
+    for c in ('\u{1}'..=char::MAX).filter(|c| !is_word.is_match(c.encode_utf8(&mut [0; 4]))) {
+        let pair = format!("x{c}y ");
+        if is_searchable(&pair, "{}") {
+            pairs.push_str(&pair);
+        }
+    }
+    assert!(["x-y", "x\u{1}y", "x€y", "x—y", "x✓y", "x😃y"].iter().all(|pair| pairs.contains(pair)));
+    folder.started(json!({})).await;
+    let tokens = format!(
+        "CREATE VIRTUAL TABLE t USING fts5(a, tokenize='unicode61 remove_diacritics 2');
+         CREATE VIRTUAL TABLE tv USING fts5vocab(t, row);
+         INSERT INTO t(a) VALUES ('{}');
+         SELECT group_concat(term, ' ') FROM tv",
+        pairs.replace('\'', "''")
+    );
+    assert_eq!(folder.search(&tokens).await, "x y");
 }
