@@ -112,11 +112,21 @@ impl Child {
 
     /// CPU time used so far by all threads, user and system.
     pub fn usage(&self) -> anyhow::Result<Usage> {
-        let stat = self.proc_file("stat")?;
-        // Fields 14 and 15, counted after the name, which may contain spaces.
-        let after = stat.rsplit_once(") ").context("unreadable stat")?.1;
-        let fields: Vec<&str> = after.split(' ').collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        usage(&self.proc_file("stat")?)
+    }
+
+    /// CPU time used so far by the threads of this name.
+    pub fn usage_of(&self, thread: &str) -> anyhow::Result<Usage> {
+        let mut ticks = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let task = task?.path();
+            // A thread may end meanwhile.
+            if std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim_end() == thread)
+                && let Ok(stat) = std::fs::read_to_string(task.join("stat"))
+            {
+                ticks += usage(&stat)?.ticks;
+            }
+        }
         Ok(Usage { ticks })
     }
 
@@ -158,6 +168,20 @@ impl Child {
         let path = format!("/proc/{}/{name}", self.process.id());
         std::fs::read_to_string(&path).with_context(|| format!("can't read {path}"))
     }
+}
+
+/// CPU time used so far by the process or thread of a folder in `/proc`.
+pub fn usage_in(folder: &Path) -> anyhow::Result<Usage> {
+    usage(&std::fs::read_to_string(folder.join("stat"))?)
+}
+
+/// CPU time from the file `stat` of a process or a thread.
+fn usage(stat: &str) -> anyhow::Result<Usage> {
+    // Fields 14 and 15, counted after the name, which may contain spaces.
+    let after = stat.rsplit_once(") ").context("unreadable stat")?.1;
+    let fields: Vec<&str> = after.split(' ').collect();
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok(Usage { ticks })
 }
 
 impl Drop for Child {

@@ -95,7 +95,7 @@ fn drive(plan: &Plan<'_>, mut goes_on: impl FnMut(u64) -> anyhow::Result<bool>) 
 
 /// Whether the router runs the second filter.
 fn is_loaded(child: &Child) -> anyhow::Result<bool> {
-    let health = client::get_json(child.address, "/health")?;
+    let health = client::get_json(&child.address.into(), "/health")?;
     Ok(health["filters"].as_array().is_some_and(|filters| filters.len() > 1))
 }
 

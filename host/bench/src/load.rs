@@ -159,7 +159,7 @@ fn request(plan: &Plan<'_>, body: &Body) -> Vec<u8> {
 }
 
 /// Reads one answer. Fails unless it is a success.
-fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
+pub fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
     answer.clear();
     let mut chunk = [0; 4096];
     loop {

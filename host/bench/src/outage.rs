@@ -123,7 +123,7 @@ fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Res
 fn poll(child: &Child, done: &AtomicBool) -> anyhow::Result<Worst> {
     let mut seen = Worst::default();
     while !done.load(Ordering::Acquire) {
-        let health = client::get_json(child.address, "/health")?;
+        let health = client::get_json(&child.address.into(), "/health")?;
         let sinks = health["sinks"].as_array().context("no sinks in /health")?;
         let out = sinks.iter().find(|sink| sink["name"] == "out").context("no sink `out` in /health")?;
         seen.lag_seconds = seen.lag_seconds.max(out["lag_seconds"].as_f64().unwrap_or_default());

@@ -137,7 +137,7 @@ pub fn write(filters: &Path, name: &str, module: &[u8]) -> anyhow::Result<()> {
 
 /// The number of replacements that the router reports.
 fn replacement_count(child: &Child) -> anyhow::Result<u64> {
-    let text = client::get(child.address, "/metrics")?;
+    let text = client::get(&child.address.into(), "/metrics")?;
     let total = text
         .lines()
         .filter(|l| l.starts_with("weir_filter_swaps_total"))
