@@ -28,6 +28,8 @@ async function open(path, options = {}) {
     if (/Content Security Policy/.test(message.text())) problems.push(message.text());
   });
   await page.goto(url + path);
+  // It takes keys once it knows who uses it.
+  await page.waitForSelector("#tabs a");
   return page;
 }
 

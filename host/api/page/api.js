@@ -1,4 +1,11 @@
-// Asks the router. An answer that isn't one becomes an error that says what to do.
+// Asks the router. An answer that isn't one becomes an error that says what to do. A request that needs another session
+// waits for it.
+
+const SESSION = "/api/session";
+
+// Called when a request was refused because the session is over; the request is repeated afterwards.
+let renew = async () => {};
+export const whenSessionIsOver = (work) => { renew = work; };
 
 export class ApiError extends Error {
   constructor(status, answer, retryAfter) {
@@ -25,13 +32,17 @@ export function send(method, path, body, { signal, type = "application/json" } =
   return ask(path, { method, body: bytes, signal, headers: { "content-type": type } });
 }
 
-async function ask(address, options) {
+async function ask(address, options, isRepeated = false) {
   let answer;
   try {
     answer = await fetch(address, { ...options, headers: { accept: "application/json", ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, { error: "The router doesn't answer" });
+  }
+  if (answer.status === 401 && address !== SESSION && !isRepeated) {
+    await renew();
+    return ask(address, options, true);
   }
   let body = {};
   try {

@@ -3,7 +3,7 @@
 import { addressOf } from "./api.js";
 import { button, byId, el } from "./dom.js";
 import { visible } from "./format.js";
-import { KEYS } from "./keys.js";
+import { keys } from "./keys.js";
 import { loadSaved, storeSaved } from "./saved.js";
 import { state } from "./url-state.js";
 
@@ -45,11 +45,11 @@ export function confirm(title, text, label) {
 }
 
 export function showHelp(ask) {
-  const keys = KEYS.map((row) => [el("dt", {}, ...row.slice(0, -1).map((key) => el("kbd", { text: key }))), el("dd", { text: row.at(-1) })]);
+  const rows = keys().map((row) => [el("dt", {}, ...row.slice(0, -1).map((key) => el("kbd", { text: key }))), el("dd", { text: row.at(-1) })]);
   const examples = EXAMPLES.map(([query, meaning]) => [
     el("dt", {}, button(query, () => { byId("dialog").close(); ask(query); }, { class: "plain link code" })), el("dd", { text: meaning })]);
   show("Keys and queries",
-    el("h3", { text: "Keys" }), el("dl", { class: "help" }, ...keys.flat()),
+    el("h3", { text: "Keys" }), el("dl", { class: "help" }, ...rows.flat()),
     el("h3", { text: "With the mouse" }),
     el("p", { text: "Click a value to see only the records that have it, with Alt all others. The query line shows what that means. Click or drag on the bars for a time." }),
     el("h3", { text: "Queries" }), el("dl", { class: "help" }, ...examples.flat()));

@@ -4,6 +4,7 @@ import { button, el, setText } from "./dom.js";
 import { bytes, count, dateTime, plural, shortDigest, visible } from "./format.js";
 import { Facts } from "./facts.js";
 import { ofFilter } from "./health.js";
+import { isAdmin } from "./session.js";
 import { importsList, rightsList } from "./rights.js";
 import { microseconds, perSecond, percent, sinceStart } from "./rates.js";
 
@@ -45,7 +46,7 @@ export class FilterPanel {
         this.word, button("Close", this.on.close, { class: "plain" })),
       el("p", { class: "description", text: visible(filter.description ?? "") }),
       this.reason,
-      this.tryButton(filter),
+      isAdmin() && this.actions(filter),
       el("section", {}, el("h2", { text: "Now" }), this.now.node),
       filter.trial && el("section", {}, el("h2", { text: "Trial in progress" }), this.trial.node),
       this.rights(filter),
@@ -54,8 +55,8 @@ export class FilterPanel {
     ];
   }
 
-  // A button that opens the file dialog, for those who don't drop files.
-  tryButton({ name }) {
+  // One button opens the file dialog, for those who don't drop files.
+  actions({ name }) {
     const input = el("input", { type: "file", accept: ".wasm,application/wasm", class: "unseen", tabIndex: -1, "aria-hidden": "true", onchange: () => {
       if (input.files[0]) this.on.tryFile(name, input.files[0]);
     } });
@@ -87,7 +88,7 @@ export class FilterPanel {
       el("span", { class: "version" }, el("strong", { text: visible(version.version) }), el("code", { text: shortDigest(version.digest) })),
       el("span", { class: "dim", text: visible(`${dateTime(version.when)} by ${version.by}`) }),
       version.digest === filter.digest ? el("span", { class: "dim", text: "running" })
-        : button("Roll back to this", () => this.on.rollBack(filter, version), { "aria-label": `Roll back to this: ${version.version}, ${shortDigest(version.digest)}` })));
+        : isAdmin() && button("Roll back to this", () => this.on.rollBack(filter, version), { "aria-label": `Roll back to this: ${version.version}, ${shortDigest(version.digest)}` })));
     return el("section", {}, el("h2", { text: "Versions" }), el("ul", { class: "versions" }, ...rows));
   }
 }

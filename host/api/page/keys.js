@@ -1,9 +1,10 @@
-// The keys of the page. They do nothing while somebody types or a dialog is open.
+// The keys of the page. They do nothing while somebody types, a dialog is open or the login view is shown.
 
 import { byId } from "./dom.js";
-import { VIEWS } from "./views.js";
+import { views } from "./views.js";
 
-export const KEYS = [
+// What the help says: keys, and what they do.
+export const keys = () => [
   ["/", "go to the query"],
   ["j", "k", "next line, line before"],
   ["Enter", "open the line"],
@@ -11,7 +12,7 @@ export const KEYS = [
   ["Space", "pause, go on"],
   ["g", "go to the newest"],
   ["n", "next line with an error"],
-  ["1", "5", VIEWS.map(({ title }) => title).join(", ")],
+  ["1", String(views().length), views().map(({ title }) => title).join(", ")],
   ["?", "this help"],
 ];
 
@@ -21,10 +22,10 @@ export function listenToKeys(act) {
     "/": act.query, j: act.next, k: act.before, ArrowDown: act.next, ArrowUp: act.before, Enter: act.open,
     Escape: act.close, " ": act.pause, g: act.newest, n: act.nextError, "?": act.help,
   };
-  VIEWS.forEach(({ name }, index) => { acts[index + 1] = () => act.view(name); });
+  views().forEach(({ name }, index) => { acts[index + 1] = () => act.view(name); });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (byId("dialog").open || isTyping(event.target)) return;
+    if (byId("page").inert || byId("dialog").open || isTyping(event.target)) return;
     if (isOwnKey(event)) return;
     const run = Object.hasOwn(acts, event.key) && acts[event.key];
     if (!run) return;

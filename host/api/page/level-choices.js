@@ -9,11 +9,14 @@ export const NONE = "";
 // The duration that a minimum has already.
 export const KEPT = "kept";
 
+// What no minimum means.
+export const ALL_STORED = "none: all are stored";
+
 const LEVELS = ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 const DURATIONS = [["", "always"], ["10m", "10 minutes"], ["1h", "1 hour"], ["1d", "1 day"]];
 
 export function levelChoice(label, chosen, withNone, onchange) {
-  const options = [...(withNone ? [[NONE, "none: all are stored"]] : []), ...LEVELS.map((level) => [level, level])];
+  const options = [...(withNone ? [[NONE, ALL_STORED]] : []), ...LEVELS.map((level) => [level, level])];
   return choice(label, options, chosen, onchange);
 }
 
@@ -22,6 +25,8 @@ export function durationChoice(label, isTemporary, onchange) {
   const options = isTemporary ? [[KEPT, "for a while"], ...DURATIONS] : DURATIONS;
   return choice(label, options, isTemporary ? KEPT : "", onchange);
 }
+
+export const durationWords = (until) => (until === undefined ? "always" : "for a while");
 
 function choice(label, options, chosen, onchange) {
   return el("select", { "aria-label": label, onchange: ({ target }) => onchange(target.value) },

@@ -3,7 +3,8 @@
 import { announce, button, byId, el, setText, toast } from "./dom.js";
 import { explain, get, send, sentence } from "./api.js";
 import { count, plural, visible } from "./format.js";
-import { ALL, KEPT, NONE, durationChoice, levelChoice, remaining, stillFor } from "./level-choices.js";
+import { ALL, ALL_STORED, KEPT, NONE, durationChoice, durationWords, levelChoice, remaining, stillFor } from "./level-choices.js";
+import { isAdmin } from "./session.js";
 import { StageNote } from "./stage-note.js";
 
 const POLL_MS = 5000;
@@ -17,7 +18,7 @@ export class Levels {
     this.sources = el("datalist", { id: "level-sources" });
     this.node = el("div", { class: "levels" }, this.note.node, el("h2", { text: "Minimum levels" }),
       el("p", { text: "Records below the minimum of their source are accepted from their senders, but not stored." }),
-      this.below, this.table(), this.addForm());
+      this.below, this.table(), isAdmin() && this.addForm());
     document.addEventListener("visibilitychange", () => { if (this.active && !document.hidden) this.poll(); });
   }
 
@@ -63,7 +64,7 @@ export class Levels {
   table() {
     return el("table", { class: "levels-table" }, el("caption", { class: "unseen", text: "The minimum level of each source" }),
       el("thead", {}, el("tr", {}, ...["Source", "Minimum", "For", "Until"].map((text) => el("th", { scope: "col", text })),
-        el("th", { scope: "col" }, el("span", { class: "unseen", text: "Remove" })))),
+        isAdmin() && el("th", { scope: "col" }, el("span", { class: "unseen", text: "Remove" })))),
       this.body);
   }
 
@@ -96,14 +97,14 @@ export class Levels {
 
   row(source, level, until) {
     const name = source === ALL ? "All others" : visible(source);
+    const left = el("td", { class: "level-left" });
+    if (!isAdmin()) return { source, node: line(source, name, level ?? ALL_STORED, level === undefined ? "" : durationWords(until), left), until, left };
     const minimum = levelChoice(`Minimum of ${name}`, level ?? NONE, source === ALL,
       (chosen) => this.change(source, chosen === NONE ? null : chosen, duration.value));
     const duration = durationChoice(`How long, for ${name}`, until !== undefined, (chosen) => this.change(source, level, chosen));
     duration.disabled = level === undefined;
-    const left = el("td", { class: "level-left" });
     const remove = level !== undefined && button("Remove", () => this.change(source, null, ""), { "aria-label": `Remove the minimum of ${name}` });
-    const node = el("tr", { "data-source": source }, el("th", { scope: "row", text: name }), el("td", {}, minimum), el("td", {}, duration), left, el("td", {}, remove));
-    return { source, node, until, left };
+    return { source, node: line(source, name, minimum, duration, left, remove), until, left };
   }
 
   showRemaining() {
@@ -156,3 +157,7 @@ export class Levels {
     setText(byId("foot-missed"), "");
   }
 }
+
+// A row of the table; what can be changed are choices, what can't be is text.
+const line = (source, name, minimum, duration, left, remove) => el("tr", { "data-source": source },
+  el("th", { scope: "row", text: name }), el("td", {}, minimum), el("td", {}, duration), left, isAdmin() && el("td", {}, remove));

@@ -1,11 +1,12 @@
 // The Live view: records as they arrive, the newest first, with counts since the page opened the stream.
 
 import { announce, button, byId, keyCap, oncePerFrame, setText } from "./dom.js";
-import { FieldCounts, bySeverity } from "./fields.js";
+import { FieldCounts, bySeverity, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
 import { RecentCounts } from "./histogram.js";
 import { hideNotice, showFirstSteps, showText } from "./notice.js";
 import { Ring, sample } from "./ring.js";
+import { limits } from "./session.js";
 import { Stream } from "./stream.js";
 import { state } from "./url-state.js";
 
@@ -175,12 +176,15 @@ export class Live {
     this.empty();
   }
 
+  // A reader of only some records isn't told how many passed; what is held can be counted.
   levels() {
+    if (limits()) return valuesOfOwn(sample(this.ring, HELD), "level");
     const values = Object.entries(this.totals.levels).map(([value, n]) => ({ value, count: n }));
     return { field: "level", values: bySeverity(values), quiet: this.quiet("level", values) };
   }
 
   sources() {
+    if (limits()) return valuesOfOwn(sample(this.ring, HELD), "source");
     const values = Object.entries(this.totals.sources).map(([value, n]) => ({ value, count: n }));
     values.sort((some, other) => other.count - some.count || (some.value < other.value ? -1 : 1));
     return { field: "source", values, quiet: this.quiet("source", values) };
@@ -210,7 +214,7 @@ export class Live {
     const missed = Math.max(this.totals.missed, this.gaps);
     const still = this.paused ? "paused" : this.app.list.following ? "live" : "standing still";
     const name = this.connection === "live" ? still : WORDS[this.connection];
-    setText(byId("foot-state"), `${name} · ${count(matched)} of ${count(seen)} match`);
+    setText(byId("foot-state"), `${name} · ${count(matched)}${limits() ? "" : ` of ${count(seen)}`} match`);
     const words = missed > 0 ? `${plural(missed, "matching record")} missed` : this.unsure ? "some may be missing" : "nothing missed";
     setText(byId("foot-missed"), words);
     byId("foot-missed").classList.toggle("warn", missed > 0 || this.unsure);
@@ -221,9 +225,15 @@ export class Live {
     if (this.connection === "lost") return showText("The router doesn't answer", `Nothing answers at ${location.origin}. This page tries again by itself.`);
     if (this.connection === "error") return showText("The query isn't understood", "It is marked above where it goes wrong.");
     if (this.connection === "wait" || performance.now() - this.connectedAt < SETTLED) return hideNotice();
-    if (this.totals.seen === 0 && !state.q) return showFirstSteps();
-    showText("No record matches yet", `${plural(this.totals.seen, "record")} passed since this page was opened. Those that match appear here as they arrive.`,
+    if (this.totals.seen === 0 && !state.q) return limits() ? this.firstOfLimits(limits()) : showFirstSteps();
+    const passed = limits() ? "" : `${plural(this.totals.seen, "record")} passed since this page was opened. `;
+    showText("No record matches yet", `${passed}Those that match appear here as they arrive.`,
       state.q && { label: "Show all records", run: () => this.app.ask("") });
+  }
+
+  firstOfLimits(all) {
+    const words = all.map(([what, values]) => `the ${what} ${values.join(", ")}`).join(" and ");
+    showText("Waiting for the first record", `Records appear here as they arrive. This token is only for ${words}.`);
   }
 
   range(from, until) {

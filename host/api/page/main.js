@@ -1,7 +1,9 @@
-// Puts the page together: one frame and five views. Live and Search share the list, the record panel, the bars and the
-// query line; the others draw on the stage, and open what they show in the panel at the right.
+// Puts the page together once it is known who uses it: one frame and five views. Live and Search share the list, the
+// record panel, the bars and the query line; the others draw on the stage, and open what they show in the panel at the
+// right.
 
 import { get } from "./api.js";
+import { showCaller } from "./caller.js";
 import { button, byId, copy, debounce, el, setText, toast } from "./dom.js";
 import { listenToDialog, showColumns, showExport, showHelp, showSaved } from "./dialogs.js";
 import { Facets } from "./facets.js";
@@ -18,11 +20,12 @@ import { Quarantine } from "./quarantine.js";
 import { highlighter, replaceFields, withComparison } from "./query-syntax.js";
 import { RecordPanel } from "./record-panel.js";
 import { Search } from "./search.js";
+import { begin } from "./session.js";
 import { readUrl, setState, state, urlOf } from "./url-state.js";
-import { VIEWS, titleOf } from "./views.js";
+import { titleOf, views } from "./views.js";
 
 const FOOT_KEYS = [["/", "query"], ["j k", "move"], ["enter", "open"], ["space", "pause"], ["g", "newest"], ["?", "keys"]];
-const STAGE_KEYS = [["j k", "move"], ["enter", "open"], ["esc", "close"], ["1 – 5", "views"], ["?", "keys"]];
+const stageKeys = () => [["j k", "move"], ["enter", "open"], ["esc", "close"], [`1 – ${views().length}`, "views"], ["?", "keys"]];
 
 class App {
   constructor() {
@@ -54,9 +57,19 @@ class App {
 
   start() {
     readUrl();
+    this.makeTabs();
+    showCaller();
     this.listen();
     this.showTheme();
     this.enter();
+  }
+
+  makeTabs() {
+    byId("tabs").replaceChildren(...views().map(({ name, title }) => el("a", { id: `tab-${name}`, onclick: (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      this.go({ view: name, around: "", from: "" });
+    } }, title)));
   }
 
   listen() {
@@ -67,13 +80,6 @@ class App {
       newest: () => this.view.goOn?.(), nextError: () => this.withList(() => this.nextError()), help: () => this.help(),
       view: (view) => this.go({ view, around: "", from: "" }),
     });
-    for (const { name } of VIEWS) {
-      byId(`tab-${name}`).addEventListener("click", (event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-        event.preventDefault();
-        this.go({ view: name, around: "", from: "" });
-      });
-    }
     byId("help-button").addEventListener("click", () => this.help());
     byId("theme-switch").addEventListener("click", () => this.switchTheme());
     document.addEventListener("themechange", () => this.showTheme());
@@ -112,7 +118,7 @@ class App {
   }
 
   showTabs() {
-    for (const { name } of VIEWS) this.showTab(name);
+    for (const { name } of views()) this.showTab(name);
     document.title = `${(!this.view.onStage && state.q) || titleOf(state.view)} · Weir`;
   }
 
@@ -233,7 +239,7 @@ class App {
   }
 
   showFootKeys() {
-    const ofView = this.view.onStage ? STAGE_KEYS.filter(([, what]) => this.view.step || what === "views" || what === "keys") : FOOT_KEYS;
+    const ofView = this.view.onStage ? stageKeys().filter(([, what]) => this.view.step || what === "views" || what === "keys") : FOOT_KEYS;
     const keys = ofView.filter(([key]) => key !== "space" || state.view === "live");
     byId("foot-keys").replaceChildren(...keys.flatMap(([key, what]) => [el("kbd", { text: key }), ` ${what} `]));
   }
@@ -259,4 +265,5 @@ class App {
   }
 }
 
+await begin();
 new App().start();

@@ -1,6 +1,7 @@
 // What stands in place of the list when it has nothing to show: how to begin, that nothing matches, or what is wrong.
 
 import { button, byId, copy, el } from "./dom.js";
+import { needsToken } from "./session.js";
 
 let shown = "";
 
@@ -27,12 +28,14 @@ export function showText(title, text, action) {
 
 // Nothing has arrived yet: the two shortest ways to send a record.
 export function showFirstSteps() {
-  const curl = `curl ${location.origin}/ingest --json '{"source":"shop","message":"hello"}'`;
-  const python = `requests.post("${location.origin}/ingest", json={"source": "shop", "message": "hello"})`;
+  const [option, argument] = needsToken() ? [' -H "authorization: Bearer $TOKEN"', ', headers={"authorization": f"Bearer {token}"}'] : ["", ""];
+  const curl = `curl ${location.origin}/ingest${option} --json '{"source":"shop","message":"hello"}'`;
+  const python = `requests.post("${location.origin}/ingest", json={"source": "shop", "message": "hello"}${argument})`;
   show("first steps", [
     el("h2", { text: "Waiting for the first record" }),
     el("p", { text: "Whatever is sent to this router appears here as it arrives. From a shell:" }), snippet(curl, "the shell command"),
     el("p", { text: "From Python, with the package requests:" }), snippet(python, "the Python line"),
+    needsToken() && el("p", { class: "dim" }, "The token is one that ", el("code", { text: "weir token new NAME --role ingest" }), " made."),
     el("p", { class: "dim" }, "Then narrow it down in the line above: ", el("code", { text: "level>=WARN" }), ", ",
       el("code", { text: "source:shop" }), ", ", el("code", { text: '"connection reset"' }), "."),
   ]);

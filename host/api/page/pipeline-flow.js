@@ -5,6 +5,7 @@ import { el, oncePerFrame, setText } from "./dom.js";
 import { FlowNode, filterLook, journalLook, sinkLook, sourceLook } from "./flow-nodes.js";
 import { drawLines } from "./flow-lines.js";
 import { ofFilter, ofSink } from "./health.js";
+import { isAdmin } from "./session.js";
 
 const NARROW = 760;
 const JOURNAL = "journal";
@@ -32,7 +33,7 @@ export class Flow {
   show(pipeline, rates) {
     this.pipeline = pipeline;
     this.rates = rates;
-    this.hint.hidden = pipeline.filters.length === 0;
+    this.hint.hidden = pipeline.filters.length === 0 || !isAdmin();
     this.column("sources", pipeline.sources.map((source) => [source.name, sourceLook(source, rates)]));
     this.column("filters", [
       ...pipeline.filters.map((filter) => [filter.name, filterLook(filter, rates)]), [JOURNAL, journalLook(pipeline.journal)]]);

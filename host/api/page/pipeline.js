@@ -12,6 +12,7 @@ import { Rates } from "./rates.js";
 import { SinkPanel } from "./sink-panel.js";
 import { TryModule } from "./try-module.js";
 import { count, shortDigest, span, visible } from "./format.js";
+import { isAdmin } from "./session.js";
 import { setState, state } from "./url-state.js";
 import { StageNote } from "./stage-note.js";
 
@@ -45,7 +46,7 @@ export class Pipeline {
     stage.replaceChildren(this.note.node, this.try.node, this.flowBox);
     this.note.hide();
     this.showFlow(true);
-    this.drop.listen();
+    if (isAdmin()) this.drop.listen();
     this.shown = null;
     this.poll();
   }

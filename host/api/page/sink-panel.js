@@ -4,6 +4,7 @@ import { button, el } from "./dom.js";
 import { count, dateTime, lag, plural, visible } from "./format.js";
 import { Facts } from "./facts.js";
 import { ofSink } from "./health.js";
+import { isAdmin } from "./session.js";
 import { perSecond } from "./rates.js";
 
 export class SinkPanel {
@@ -19,7 +20,7 @@ export class SinkPanel {
     this.node = el("div", { class: "panel" },
       el("div", { class: "record-head" }, this.name, this.type, this.word, button("Close", on.close, { class: "plain" })),
       this.error,
-      el("div", { class: "record-actions" }, button("Its quarantine", () => on.quarantine(`sink:${this.sink}`))),
+      isAdmin() && el("div", { class: "record-actions" }, button("Its quarantine", () => on.quarantine(`sink:${this.sink}`))),
       el("section", {}, el("h2", { text: "Now" }), this.now.node), this.lastBox);
   }
 

@@ -1,4 +1,7 @@
 // The stream of records over a WebSocket: opens it again when it breaks, from where it broke, and says what it knows.
+// Each connection is opened with a ticket, so a session that is over is known before; without tokens there is none.
+
+import { send } from "./api.js";
 
 const BACKLOG = 500;
 const LONGEST_WAIT = 15000;
@@ -37,6 +40,7 @@ export class Stream {
   }
 
   close() {
+    this.turn = null;
     const socket = this.socket;
     this.socket = null;
     if (socket) socket.close();
@@ -59,12 +63,23 @@ export class Stream {
     this.latest = null;
   }
 
-  connect() {
+  async connect() {
     clearTimeout(this.timer);
     this.setState("wait");
+    const turn = this.turn = Symbol("turn");
+    try {
+      const { ticket } = await send("POST", "/api/ticket", {});
+      if (this.turn === turn) this.open(ticket);
+    } catch {
+      if (this.turn === turn) this.broke();
+    }
+  }
+
+  open(ticket) {
     const params = new URLSearchParams({ batch: "true", aliases: "false", query: this.query });
     if (this.after) params.set("after", this.after);
     else params.set("backlog", BACKLOG);
+    if (ticket) params.set("ticket", ticket);
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}/api/tail?${params}`);
     this.socket = socket;

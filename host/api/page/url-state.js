@@ -1,6 +1,6 @@
 // What the address of the page says: view, query, columns, what is open, and what Search and Quarantine show.
 
-import { VIEWS } from "./views.js";
+import { views } from "./views.js";
 
 const EMPTY = { view: "live", q: "", cols: [], open: "", around: "", sink: "", from: "" };
 
@@ -9,7 +9,7 @@ export const state = { ...EMPTY };
 export function readUrl() {
   const params = new URLSearchParams(location.search);
   const view = params.get("view");
-  state.view = VIEWS.some(({ name }) => name === view) ? view : "live";
+  state.view = views().some(({ name }) => name === view) ? view : "live";
   state.q = params.get("q") ?? "";
   state.cols = (params.get("cols") ?? "").split(",").filter(Boolean);
   state.open = params.get("open") ?? "";
