@@ -5,6 +5,7 @@
 //! | `router.rs` | (not a test) starts a router in its own folder, and always ends it |
 //! | `clients.rs` | (not a test) curl, the sqlite3 shell, Python's requests, promtool |
 //! | `first_minutes.rs` | the first steps of a new user work, and no secret reaches the disk |
+//! | `access.rs` | tokens, roles and scopes on every route; sessions, tickets, audit records |
 //! | `answers.rs` | the answers to senders: good, bad, too large, unreadable |
 //! | `api.rs` | searches over HTTP and with `weir query` |
 //! | `chain.rs` | five bundled filters work together in one chain |
@@ -35,10 +36,11 @@
 //! | `languages.rs` | every language: from an empty folder to a filter that keeps running |
 //! | `docs.rs` | the files, commands and options that the documentation names exist |
 //! | `docs_configuration.rs` | the configurations in the documentation are valid, and the keys that it names exist |
-//! | `page.rs` | the page in a real browser: watching and searching |
+//! | `page.rs` | the page in a real browser: watching, searching, logging in |
 //! | `pages.rs` | (not a test) the links, names and code blocks of a Markdown file |
 //! | `house.rs` | the layout: dependencies between crates, a `//!` head in every module |
 
+mod access;
 mod answers;
 mod api;
 mod canary;

@@ -1,8 +1,11 @@
-//! The page in a real browser: what a person does with it.
+//! The page in a real browser: what a person does with it, and what a page of another site can't.
 
 use std::io::Write;
 use std::process::Command;
 
+use serde_json::json;
+
+use super::clients::run;
 use super::hostile::guests;
 use super::live::Watcher;
 use super::router::{Home, Router, repository, weir};
@@ -19,28 +22,53 @@ type = "sqlite"
 #[test]
 fn a_person_can_watch_and_search_in_a_browser() {
     let home = Home::with(CONFIGURATION);
-    let router = home.start();
-    let address = router.url.trim_start_matches("http://").to_owned();
-    let script = home.path("page.mjs");
-    std::fs::copy(repository().join("tests/browser/page.mjs"), &script).unwrap();
-    super::live::link_node_modules(&home);
     let module = home.path("another.wasm");
     std::fs::write(&module, guests::module(guests::PATCH)).unwrap();
-    let mut browser = Watcher::start(Command::new("node").arg(&script).arg(&router.url).arg(&module));
+    browse(&home, "page.mjs", module.to_str().unwrap());
+}
+
+#[test]
+fn a_person_can_log_in_and_other_sites_can_do_nothing() {
+    let home = Home::with(CONFIGURATION);
+    let token = |arguments: &[&str]| {
+        let printed = run(weir().current_dir(home.path("")).args(["token", "new"]).args(arguments)).stdout;
+        String::from_utf8(printed).unwrap().trim().to_owned()
+    };
+    let tokens = json!({
+        "admin": token(&["admin", "--role", "admin"]),
+        "alice": token(&["alice", "--role", "read"]),
+        "shopper": token(&["shopper", "--role", "read", "--sources", "shop"]),
+        "sender": token(&["sender", "--role", "ingest"]),
+    });
+    browse(&home, "login.mjs", &tokens.to_string());
+}
+
+/// Runs a script in a browser against a router until it is done, and does what the script asks for.
+fn browse(home: &Home, script: &str, argument: &str) {
+    let router = home.start();
+    let address = router.url.trim_start_matches("http://").to_owned();
+    let copy = home.path(script);
+    std::fs::copy(repository().join("tests/browser").join(script), &copy).unwrap();
+    super::live::link_node_modules(home);
+    let mut browser = Watcher::start(Command::new("node").arg(&copy).args([router.url.as_str(), argument]));
     let mut router = Some(router);
     loop {
         let line = browser.line();
         eprintln!("{line}");
-        match line.as_str() {
-            "done" => break,
-            "restart" => {
+        match line.split_once(' ').unwrap_or((line.as_str(), "")) {
+            ("done", _) => break,
+            ("restart", _) => {
                 assert_eq!(router.take().expect("it runs").stop().0.code(), Some(0));
                 let mut command = weir();
                 command.current_dir(home.path("")).args(["run", "--config", "weir.toml", "--listen", &address]);
                 router = Some(Router::start(command));
-                browser.input.as_mut().expect("piped").write_all(b"restarted\n").unwrap();
             }
-            line => assert!(!line.starts_with("failed"), "{line}"),
+            ("revoke", name) => {
+                run(weir().current_dir(home.path("")).args(["token", "revoke", name]));
+            }
+            ("failed", reason) => panic!("{reason}"),
+            _ => continue,
         }
+        browser.input.as_mut().expect("piped").write_all(b"done\n").unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! even if it is not recognised as one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
+use weir_access::{Caller, Denied, Peer};
 use weir_record::{Level, time};
 
 use crate::reply::{ApiError, Body, json_answer};
@@ -32,6 +34,30 @@ pub trait Acts: Send + Sync {
     fn replay(&self, entries: &Entries) -> Result<Value, ApiError>;
     fn delete(&self, entries: &Entries) -> Result<Value, ApiError>;
     fn set_levels(&self, change: &LevelChange) -> Result<Value, ApiError>;
+    /// Records that somebody changed something, or tried to. Doesn't block.
+    fn audit(&self, entry: AuditEntry);
+}
+
+/// Who did what.
+#[derive(Debug)]
+pub struct AuditEntry {
+    /// The name of the token; `None` if nothing is checked, or if nobody is known by what was shown.
+    pub who: Option<String>,
+    pub address: IpAddr,
+    pub act: &'static str,
+    /// What it is about, such as a filter's name.
+    pub about: String,
+    pub outcome: Outcome,
+}
+
+/// What became of an act.
+#[derive(Debug)]
+pub enum Outcome {
+    Done,
+    /// The caller may not do it.
+    Refused(String),
+    /// It could not be done.
+    Failed(String),
 }
 
 /// One of them.
@@ -43,6 +69,20 @@ pub enum Act {
     Replay,
     Delete,
     SetLevels,
+}
+
+impl Act {
+    /// Its name in audit records.
+    fn name(self) -> &'static str {
+        match self {
+            Act::TryFilter => "try filter",
+            Act::SwapFilter => "swap filter",
+            Act::RollBackFilter => "roll filter back",
+            Act::Replay => "replay quarantine",
+            Act::Delete => "delete quarantine",
+            Act::SetLevels => "set levels",
+        }
+    }
 }
 
 /// Entries of the quarantine.
@@ -66,6 +106,35 @@ pub struct LevelChange {
 
 /// Answers a request for an act. `name` is the part of the path that names what it is about.
 pub async fn answer(
+    api: &Arc<Api>,
+    act: Act,
+    name: &str,
+    request: &Request<()>,
+    body: Body,
+    caller: &Caller,
+) -> Result<Response<Body>, ApiError> {
+    let outcome = act_on(api, act, name, request, body).await;
+    let told = match &outcome {
+        Ok(_) => Outcome::Done,
+        Err(error) => Outcome::Failed(error.message.clone()),
+    };
+    let who = caller.name().map(str::to_owned);
+    api.acts.audit(AuditEntry { who, address: caller.address, act: act.name(), about: name.to_owned(), outcome: told });
+    outcome
+}
+
+/// Records that somebody may not do it.
+pub fn refused(api: &Api, act: Act, name: &str, peer: &Peer, denied: &Denied) {
+    // Beyond the limit for wrong tokens, they are not records any more, or anybody could fill the sinks.
+    if matches!(denied, Denied::TooMany(_)) {
+        return;
+    }
+    let who = peer.caller.as_ref().ok().and_then(Caller::name).map(str::to_owned);
+    let outcome = Outcome::Refused(denied.to_string());
+    api.acts.audit(AuditEntry { who, address: peer.address, act: act.name(), about: name.to_owned(), outcome });
+}
+
+async fn act_on(
     api: &Arc<Api>,
     act: Act,
     name: &str,
@@ -95,7 +164,7 @@ fn perform(acts: &dyn Acts, act: Act, name: &str, body: &[u8]) -> Result<Value, 
     }
 }
 
-fn check_type(request: &Request<()>, kind: &str) -> Result<(), ApiError> {
+pub fn check_type(request: &Request<()>, kind: &str) -> Result<(), ApiError> {
     let given = request.headers().get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
     if given.split(';').next().is_some_and(|given| given.trim().eq_ignore_ascii_case(kind)) {
         return Ok(());
@@ -104,7 +173,7 @@ fn check_type(request: &Request<()>, kind: &str) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
 }
 
-async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
+pub async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
     let late = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
     timeout(limits::BODY_TIMEOUT, collect(body, most)).await.map_err(|_| late())?
 }
@@ -151,7 +220,7 @@ struct Levels {
     duration: Option<String>,
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::bad(format!("the body is not as expected: {error}")))
 }
 

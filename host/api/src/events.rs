@@ -41,7 +41,12 @@ async fn run(mut sender: Sender<Bytes, BodyError>, mut tail: Tail) -> Result<(),
                 Some(messages) => send(&mut sender, messages).await?,
                 None => return Ok(()),
             },
-            _ = stats.tick() => send(&mut sender, tail.stats()).await?,
+            _ = stats.tick() => {
+                if !tail.is_permitted() {
+                    return Ok(());
+                }
+                send(&mut sender, tail.stats()).await?;
+            }
             _ = keep_alive.tick() => send(&mut sender, [Bytes::from_static(b": still here\n\n")]).await?,
         }
     }

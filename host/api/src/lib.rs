@@ -17,11 +17,13 @@
 //! | `form` | its messages as bytes, which clients share |
 //! | `websocket`, `events` | the two ways in which it is sent |
 //! | `search` | records, histograms and fields from sinks |
+//! | `session` | logging in and out, and tickets for streams |
 //! | `status` | the pipeline, the quarantine and the levels |
 //! | `acts` | everything that changes something |
 //! | `limits` | all limits |
 //!
-//! Invariants: only `acts` changes something; reading never waits for a lock of the pipeline; every answer and queue is bounded.
+//! Invariants: only `acts` changes something; a request is answered only if the role of its route permits it, and a
+//! query selects nothing outside what its caller may read; reading never waits for a lock of the pipeline; every answer and queue is bounded.
 
 mod acts;
 mod events;
@@ -33,6 +35,7 @@ mod parameters;
 mod reply;
 mod routes;
 mod search;
+mod session;
 mod status;
 mod tail;
 mod websocket;
@@ -43,9 +46,10 @@ use std::time::Duration;
 use hyper::{Request, Response};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use weir_access::{Access, Peer};
 use weir_live::Live;
 
-pub use acts::{Acts, Entries, LevelChange};
+pub use acts::{Acts, AuditEntry, Entries, LevelChange, Outcome};
 pub use reply::{ApiError, Body};
 pub use search::{Store, Stores};
 pub use status::{QuarantinePage, Status};
@@ -56,6 +60,7 @@ pub struct Api {
     stores: Box<dyn Stores>,
     status: Box<dyn Status>,
     acts: Box<dyn Acts>,
+    access: Arc<Access>,
     stream_runtime: Handle,
     /// A permit for each stream.
     streams: Arc<Semaphore>,
@@ -71,6 +76,7 @@ impl Api {
         stores: Box<dyn Stores>,
         status: Box<dyn Status>,
         acts: Box<dyn Acts>,
+        access: Arc<Access>,
         stream_runtime: Handle,
     ) -> Arc<Api> {
         Arc::new(Api {
@@ -78,6 +84,7 @@ impl Api {
             stores,
             status,
             acts,
+            access,
             stream_runtime,
             streams: Arc::new(Semaphore::new(limits::MAX_STREAMS)),
             searches: Arc::new(Semaphore::new(limits::MAX_SEARCHES)),
@@ -92,8 +99,8 @@ impl Api {
     }
 
     /// Answers a request.
-    pub async fn answer(self: Arc<Api>, request: Request<Body>) -> Response<Body> {
-        routes::answer(&self, request).await
+    pub async fn answer(self: Arc<Api>, request: Request<Body>, peer: Peer) -> Response<Body> {
+        routes::answer(&self, request, &peer).await
     }
 
     /// Ends all streams, and waits until their clients know or the time is up.

@@ -43,9 +43,10 @@ macro_rules! files {
     };
 }
 
-static FILES: [File; 60] = files! {
+static FILES: [File; 64] = files! {
     "/", "index.html";
     "/api.js", "api.js";
+    "/caller.js", "caller.js";
     "/completion.js", "completion.js";
     "/dialogs.js", "dialogs.js";
     "/difference.css", "difference.css";
@@ -69,6 +70,8 @@ static FILES: [File; 60] = files! {
     "/list.css", "list.css";
     "/list.js", "list.js";
     "/live.js", "live.js";
+    "/login.css", "login.css";
+    "/login.js", "login.js";
     "/main.js", "main.js";
     "/module-drop.js", "module-drop.js";
     "/notice.js", "notice.js";
@@ -95,6 +98,7 @@ static FILES: [File; 60] = files! {
     "/search-answers.js", "search-answers.js";
     "/search-choices.js", "search-choices.js";
     "/search.js", "search.js";
+    "/session.js", "session.js";
     "/sink-panel.js", "sink-panel.js";
     "/stage-note.js", "stage-note.js";
     "/stage.css", "stage.css";

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use weir_access::Caller;
 use weir_live::message::Names;
 use weir_query::{EntryId, Query};
 use weir_record::time::now_ns;
@@ -11,13 +12,16 @@ use weir_record::time::now_ns;
 use crate::reply::ApiError;
 use crate::routes::Parameter;
 
-/// The parameters of a request, by name.
-pub struct Parameters(BTreeMap<String, String>);
+/// The parameters of a request, by name, and its caller: a query selects nothing that the caller may not read.
+pub struct Parameters {
+    by_name: BTreeMap<String, String>,
+    pub caller: Caller,
+}
 
 impl Parameters {
     /// Reads the query string. Each parameter must be one of `known`, and there once.
-    pub fn read(query: Option<&str>, known: &[Parameter]) -> Result<Parameters, ApiError> {
-        let mut parameters = BTreeMap::new();
+    pub fn read(query: Option<&str>, known: &[Parameter], caller: Caller) -> Result<Parameters, ApiError> {
+        let mut by_name = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.iter().any(|known| known.name == name) {
                 let names: Vec<String> = known.iter().map(|known| format!("`{}`", known.name)).collect();
@@ -25,16 +29,16 @@ impl Parameters {
                     if names.is_empty() { "there is none".into() } else { format!("there are {}", names.join(", ")) };
                 return Err(ApiError::bad(format!("unknown parameter `{name}`; {there}")));
             }
-            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+            if by_name.insert(name.clone().into_owned(), value.into_owned()).is_some() {
                 return Err(ApiError::bad(format!("`{name}` is there twice")));
             }
         }
-        Ok(Parameters(parameters))
+        Ok(Parameters { by_name, caller })
     }
 
     /// A parameter that is there and not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.by_name.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// A number up to a limit.
@@ -69,11 +73,16 @@ impl Parameters {
 
     /// The text of the query.
     pub fn query_text(&self) -> &str {
-        self.0.get("query").map_or("", String::as_str)
+        self.by_name.get("query").map_or("", String::as_str)
     }
 
+    /// The query, limited to what the caller may read.
     pub fn query(&self) -> Result<Query, ApiError> {
-        Ok(Query::parse(self.query_text(), now_ns())?)
+        let query = Query::parse(self.query_text(), now_ns())?;
+        Ok(match self.caller.scope() {
+            Some(scope) => query.and(scope),
+            None => query,
+        })
     }
 
     pub fn names(&self) -> Result<Names, ApiError> {
@@ -100,8 +109,12 @@ mod tests {
         Parameter { name, about: "", kind: Kind::Text }
     }
 
+    fn anyone() -> Caller {
+        Caller::unchecked(std::net::Ipv4Addr::LOCALHOST.into())
+    }
+
     fn wrong(query: &str) -> String {
-        let read = Parameters::read(Some(query), &KNOWN);
+        let read = Parameters::read(Some(query), &KNOWN, anyone());
         let error = read.and_then(|parameters| {
             parameters.number("limit", 1, 10)?;
             parameters.flag("aliases", true)?;
@@ -112,7 +125,7 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let parameters = Parameters::read(Some("query=a+b%22c%22&limit=7&aliases="), &KNOWN);
+        let parameters = Parameters::read(Some("query=a+b%22c%22&limit=7&aliases="), &KNOWN, anyone());
         let parameters = parameters.expect("they are known");
         assert_eq!(parameters.query_text(), "a b\"c\"");
         assert_eq!(parameters.number("limit", 1, 10), Ok(7));

@@ -1,11 +1,14 @@
 //! Answers and errors.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
+use weir_access::Denied;
 use weir_query::QueryError;
 use weir_query::search::SearchError;
 
@@ -22,11 +25,13 @@ pub struct ApiError {
     pub message: String,
     /// Where the query is wrong.
     pub column: Option<usize>,
+    /// When to ask again.
+    pub retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub fn new(status: StatusCode, message: impl Into<String>) -> ApiError {
-        ApiError { status, message: message.into(), column: None }
+        ApiError { status, message: message.into(), column: None, retry_after: None }
     }
 
     pub fn bad(message: impl Into<String>) -> ApiError {
@@ -43,10 +48,21 @@ impl ApiError {
 
     pub fn answer(&self) -> Response<Body> {
         let mut answer = json_answer(self.status, self.to_json().to_string().into());
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        let is_busy = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(wait) = self.retry_after.or(is_busy.then_some(Duration::from_secs(1))) {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"weir\""));
         }
         answer
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> ApiError {
+        let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
+        ApiError { retry_after: denied.retry_after(), ..ApiError::new(status, denied.to_string()) }
     }
 }
 

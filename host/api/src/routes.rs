@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use hyper::header::{ACCEPT, ALLOW, HeaderValue, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
+use weir_access::{Peer, Role};
 
 use crate::acts::Act;
 use crate::parameters::Parameters;
 use crate::reply::{ApiError, Body};
-use crate::{Api, acts, limits, openapi, page, search, status, tail};
+use crate::{Api, acts, limits, openapi, page, search, session, status, tail};
 
 /// What answers a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,35 @@ pub enum Route {
     Quarantine,
     Levels,
     Description,
+    /// Who the caller is.
+    Session,
+    LogIn,
+    LogOut,
+    Ticket,
     /// Changes something.
     Act(Act),
+}
+
+impl Route {
+    /// What its caller must be allowed to do; `None`: nothing.
+    fn role(self) -> Option<Role> {
+        match self {
+            Route::Session | Route::LogIn | Route::LogOut => None,
+            Route::Tail
+            | Route::Logs
+            | Route::Log
+            | Route::Histogram
+            | Route::Fields
+            | Route::Export
+            | Route::Sinks
+            | Route::Pipeline
+            | Route::Levels
+            | Route::Description
+            | Route::Ticket => Some(Role::Read),
+            // Its records are not redacted.
+            Route::Quarantine | Route::Act(_) => Some(Role::Admin),
+        }
+    }
 }
 
 /// A path of the API, with everything that its description says.
@@ -95,6 +123,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             parameter("after", Kind::Text, "The `entry_id` after which to continue."),
             parameter("batch", Kind::Flag, "Whether one message holds many records."),
             parameter("follow", Kind::Flag, "Whether to go on after what is in memory."),
+            parameter("ticket", Kind::Text, "A ticket instead of a token."),
             ALIASES,
         ],
     },
@@ -172,6 +201,34 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     get("/api/levels", Route::Levels, "The minimum levels."),
     get("/api/openapi.json", Route::Description, "This description."),
+    get("/api/session", Route::Session, "Who the caller is, and what the caller may do."),
+    Endpoint {
+        method: Method::POST,
+        path: "/api/session",
+        route: Route::LogIn,
+        summary: "Starts a session with a token; the answer sets a cookie.",
+        body: Some(IN_JSON),
+        answers: JSON,
+        parameters: &[],
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/api/session",
+        route: Route::LogOut,
+        summary: "Ends the session.",
+        body: None,
+        answers: JSON,
+        parameters: &[],
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/api/ticket",
+        route: Route::Ticket,
+        summary: "Makes a ticket, with which one live stream can be opened within seconds.",
+        body: None,
+        answers: JSON,
+        parameters: &[],
+    },
     act(
         Method::POST,
         "/api/filters/{name}/try",
@@ -206,7 +263,7 @@ fn values<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
 }
 
 /// Answers a request for a path that is there.
-pub async fn answer(api: &Arc<Api>, request: Request<Body>) -> Response<Body> {
+pub async fn answer(api: &Arc<Api>, request: Request<Body>, peer: &Peer) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let request = Request::from_parts(parts, ());
     let mut found: Vec<&Endpoint> = find(request.uri().path()).collect();
@@ -217,7 +274,9 @@ pub async fn answer(api: &Arc<Api>, request: Request<Body>) -> Response<Body> {
     // HEAD is answered like GET; hyper leaves out the body.
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     match found.iter().find(|endpoint| endpoint.method == method) {
-        Some(endpoint) => answer_endpoint(api, endpoint, request, body).await.unwrap_or_else(|error| error.answer()),
+        Some(endpoint) => {
+            answer_endpoint(api, endpoint, request, body, peer).await.unwrap_or_else(|error| error.answer())
+        }
         None if is_page && method == Method::GET => page::answer(&request),
         None => wrong_method(&request, &found),
     }
@@ -243,8 +302,21 @@ async fn answer_endpoint(
     endpoint: &Endpoint,
     request: Request<()>,
     body: Body,
+    peer: &Peer,
 ) -> Result<Response<Body>, ApiError> {
-    let parameters = Parameters::read(request.uri().query(), endpoint.parameters)?;
+    let path = request.uri().path().to_owned();
+    let values = values(endpoint.path, &path).unwrap_or_default();
+    let about = values.first().copied().unwrap_or_default();
+    let caller = match (endpoint.route, endpoint.route.role()) {
+        (Route::LogIn, _) => return session::log_in(api, &request, body, peer).await,
+        (Route::LogOut, _) => return Ok(session::log_out(api, &request, peer)),
+        (_, None) => return Ok(session::answer(api, peer)),
+        (Route::Act(act), Some(role)) => {
+            peer.permitted(role).inspect_err(|denied| acts::refused(api, act, about, peer, denied))?
+        }
+        (_, Some(role)) => peer.permitted(role)?,
+    };
+    let parameters = Parameters::read(request.uri().query(), endpoint.parameters, caller)?;
     match endpoint.route {
         Route::Tail => tail::answer(api, &parameters, request),
         Route::Logs => search::logs(api, &parameters).await,
@@ -255,12 +327,11 @@ async fn answer_endpoint(
         Route::Sinks => Ok(search::sinks(api)),
         Route::Pipeline => status::pipeline(api).await,
         Route::Quarantine => status::quarantine(api, &parameters).await,
-        Route::Levels => status::levels(api).await,
+        Route::Levels => status::levels(api, &parameters.caller).await,
         Route::Description => Ok(openapi::answer()),
-        Route::Act(act) => {
-            let values = values(endpoint.path, request.uri().path()).unwrap_or_default();
-            acts::answer(api, act, values.first().copied().unwrap_or_default(), &request, body).await
-        }
+        Route::Act(act) => acts::answer(api, act, about, &request, body, &parameters.caller).await,
+        Route::Ticket => session::ticket(api, &parameters.caller),
+        Route::Session | Route::LogIn | Route::LogOut => Ok(session::answer(api, peer)),
     }
 }
 

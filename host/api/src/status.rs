@@ -6,6 +6,7 @@ use hyper::{Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use weir_access::Caller;
 
 use crate::parameters::Parameters;
 use crate::reply::{ApiError, Body, json_answer};
@@ -35,10 +36,17 @@ pub async fn pipeline(api: &Arc<Api>) -> Result<Response<Body>, ApiError> {
     told(api, |status| Ok(status.pipeline())).await
 }
 
-pub async fn levels(api: &Arc<Api>) -> Result<Response<Body>, ApiError> {
-    let sources = api.live.sources();
-    told(api, |status| {
+/// `GET /api/levels`. Who may read only some records isn't told which other sources there are.
+pub async fn levels(api: &Arc<Api>, caller: &Caller) -> Result<Response<Body>, ApiError> {
+    let is_scoped = caller.scope().is_some();
+    let sources = if is_scoped { Vec::new() } else { api.live.sources() };
+    told(api, move |status| {
         let mut levels = status.levels();
+        for by_source in ["levels", "until"] {
+            if let Some(by_source) = levels[by_source].as_object_mut() {
+                by_source.retain(|source, _| !is_scoped || source == "*");
+            }
+        }
         levels["sources"] = sources.into();
         Ok(levels)
     })

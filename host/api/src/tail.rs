@@ -7,7 +7,8 @@ use bytes::Bytes;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use weir_live::{Client, Form, Next, Start, Totals};
+use weir_access::{Access, Caller};
+use weir_live::{Client, Form, Next, Scope, Start, Totals};
 
 use crate::parameters::{Parameters, entry_id};
 use crate::reply::{ApiError, Body};
@@ -16,6 +17,10 @@ use crate::{Api, events, form, limits, websocket};
 /// A stream to one client: what it has to be told next.
 pub struct Tail {
     client: Client,
+    access: Arc<Access>,
+    caller: Caller,
+    /// Only some records may be read, so it isn't told how many there are.
+    is_scoped: bool,
     session: String,
     form: Form,
     /// It ends once it has what is in memory.
@@ -38,14 +43,23 @@ pub fn answer(api: &Arc<Api>, parameters: &Parameters, request: Request<()>) -> 
     };
     let full = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "there are too many clients of the live stream");
     let permit = api.streams.clone().try_acquire_owned().map_err(|_| full())?;
-    let client = api.live.watch(parameters.query_text(), start)?.map_err(|_| full())?;
+    let caller = parameters.caller.clone();
+    let scope = caller.grant().and_then(|grant| {
+        grant.scope().map(|query| Scope { name: grant.entry.hash.to_string(), query: query.clone() })
+    });
+    let is_scoped = scope.is_some();
+    let client = api.live.watch(parameters.query_text(), scope, start)?.map_err(|_| full())?;
     let is_batched = parameters.flag("batch", false)?;
-    if is_batched {
+    // The totals are those of all records.
+    if is_batched && !is_scoped {
         client.count_all();
     }
     let is_websocket = request.headers().contains_key(UPGRADE);
     let tail = Tail {
         client,
+        access: api.access.clone(),
+        caller,
+        is_scoped,
         session: api.live.session().to_owned(),
         form: Form { is_events: !is_websocket, is_batched, names: parameters.names()? },
         ends_early: !parameters.flag("follow", true)?,
@@ -100,6 +114,11 @@ impl Tail {
         form::notice(self.form, kind, level, text, fields)
     }
 
+    /// Whether the token was neither revoked nor has expired.
+    pub fn is_permitted(&self) -> bool {
+        self.access.is_current(&self.caller)
+    }
+
     /// The totals, if they are wanted, have changed, and were not reported just now.
     pub fn stats(&mut self) -> Option<Bytes> {
         if !self.form.is_batched || self.reported_at.elapsed() < limits::STATS_INTERVAL {
@@ -117,7 +136,7 @@ impl Tail {
             .map(|(name, count)| (name.to_owned(), count.into()))
             .collect();
         let message = json!({
-            "type": "stats", "seen": totals.seen, "matched": totals.matched, "missed": totals.missed,
+            "type": "stats", "seen": if self.is_scoped { totals.matched } else { totals.seen }, "matched": totals.matched, "missed": totals.missed,
             "levels": levels, "sources": sources,
         });
         self.reported = totals;

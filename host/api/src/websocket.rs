@@ -102,6 +102,9 @@ async fn run(mut socket: Socket, mut tail: Tail) -> Result<(), Error> {
                 }
             }
             _ = stats.tick() => {
+                if !tail.is_permitted() {
+                    return close(&mut socket, CloseCode::Policy, "the token is no longer valid").await;
+                }
                 if let Some(message) = tail.stats() {
                     send(&mut socket, vec![message]).await?;
                 }

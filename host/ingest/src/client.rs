@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Method, Request, Response, StatusCode, http};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -16,6 +17,29 @@ use tokio::task::JoinSet;
 
 /// Timeout for an answer. A replayed batch waits for its fsync.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// A running router, and the token to show to it.
+#[derive(Clone, Debug)]
+pub struct RunningRouter {
+    pub address: SocketAddr,
+    pub token: Option<String>,
+}
+
+impl From<SocketAddr> for RunningRouter {
+    fn from(address: SocketAddr) -> RunningRouter {
+        RunningRouter { address, token: None }
+    }
+}
+
+impl RunningRouter {
+    fn request(&self, method: Method, path: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header(HOST, self.address.to_string());
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
+    }
+}
 
 /// Why a request to a router failed.
 #[derive(Debug, thiserror::Error)]
@@ -37,39 +61,47 @@ pub enum ClientError {
 }
 
 /// Gets a path. Returns an error unless the status is a success.
-pub fn get(address: SocketAddr, path: &str) -> Result<String, ClientError> {
-    ask(address, Method::GET, path, &[], Bytes::new())
+pub fn get(router: &RunningRouter, path: &str) -> Result<String, ClientError> {
+    ask(router, Method::GET, path, &[], Bytes::new())
 }
 
 /// Gets the JSON at a path.
-pub fn get_json(address: SocketAddr, path: &str) -> Result<serde_json::Value, ClientError> {
-    serde_json::from_str(&get(address, path)?).map_err(|source| ClientError::NoJson { address, source })
+pub fn get_json(router: &RunningRouter, path: &str) -> Result<serde_json::Value, ClientError> {
+    let address = router.address;
+    serde_json::from_str(&get(router, path)?).map_err(|source| ClientError::NoJson { address, source })
 }
 
 /// Posts a body and returns the text of the answer. Returns an error unless the status is a success.
-pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<String, ClientError> {
-    ask(address, Method::POST, path, headers, body.into())
+pub fn post(
+    router: &RunningRouter,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Result<String, ClientError> {
+    ask(router, Method::POST, path, headers, body.into())
 }
 
 /// Changes what is at a path, as JSON says, and returns the JSON of the answer.
 pub fn patch_json(
-    address: SocketAddr,
+    router: &RunningRouter,
     path: &str,
     change: &serde_json::Value,
 ) -> Result<serde_json::Value, ClientError> {
     let headers = [("content-type", "application/json")];
-    let answer = ask(address, Method::PATCH, path, &headers, change.to_string().into())?;
+    let address = router.address;
+    let answer = ask(router, Method::PATCH, path, &headers, change.to_string().into())?;
     serde_json::from_str(&answer).map_err(|source| ClientError::NoJson { address, source })
 }
 
 /// Gets a path whose answer may last for hours, and calls `each` with every line of it as it arrives. Returns at the end
 /// of the answer, or when `each` asks for it.
 pub fn get_lines(
-    address: SocketAddr,
+    router: &RunningRouter,
     path: &str,
     mut each: impl FnMut(&str) -> ControlFlow<()>,
 ) -> Result<(), ClientError> {
-    let request = Request::get(path).header("host", address.to_string()).body(Full::default())?;
+    let address = router.address;
+    let request = router.request(Method::GET, path).body(Full::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let begin = async {
@@ -97,13 +129,14 @@ pub fn get_lines(
 }
 
 fn ask(
-    address: SocketAddr,
+    router: &RunningRouter,
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Result<String, ClientError> {
-    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    let address = router.address;
+    let mut request = router.request(method, path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

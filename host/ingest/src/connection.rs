@@ -6,7 +6,7 @@
 //! connection checks this, so requests need no timers. A connection that sends a lot without making requests is closed
 //! too (`traffic`). Invariant: a connection occupies its place only while it is used.
 
-use std::{convert::Infallible, panic::resume_unwind, pin::pin, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, panic::resume_unwind, pin::pin, sync::Arc};
 
 use hyper::{
     Request, Response, StatusCode, Version,
@@ -64,6 +64,8 @@ async fn serve_here(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch:
     }
     let mut quiet_timeout = endpoint.options.quiet_timeout;
     let peer = stream.peer_addr();
+    // A connection whose address can't be read any more is over.
+    let address = peer.as_ref().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip().to_canonical());
     let service = {
         let (endpoint, usage) = (Arc::clone(&endpoint), Arc::clone(&usage));
         service_fn(move |request: Request<Incoming>| {
@@ -72,7 +74,7 @@ async fn serve_here(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch:
             let usage = Arc::clone(&usage);
             async move {
                 let is_one_at_a_time = request.version() < Version::HTTP_2;
-                let mut answer = routes::answer(&busy.endpoint, request).await;
+                let mut answer = routes::answer(&busy.endpoint, request, address).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     usage.upgraded();
                 }

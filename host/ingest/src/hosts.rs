@@ -25,11 +25,6 @@ impl Hosts {
         Hosts { is_loopback: address.ip().to_canonical().is_loopback(), allowed: allowed.to_vec() }
     }
 
-    /// Whether the server listens on a loopback address.
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.is_loopback
-    }
-
     /// Refuses a request for another host.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Refused> {
         if !self.is_loopback {

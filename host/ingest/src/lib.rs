@@ -15,6 +15,7 @@
 //! | `request` | headers: content type, encoding, whether a web page sent the request; sniffing |
 //! | `body` | reading a body within size and time |
 //! | `decompress` | gzip, deflate, zstd, within a bound on what comes out |
+//! | `credentials` | what a request shows to say who sent it |
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
 //! | `reply` | answers and refusals, as JSON |
@@ -33,6 +34,7 @@ mod budget;
 pub mod client;
 mod connection;
 mod context;
+mod credentials;
 mod decompress;
 mod hosts;
 mod intake;

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use weir_access::Access;
 use weir_record::{Aliases, Level};
 
 use crate::{Pages, hosts, limits};
@@ -23,6 +24,8 @@ pub struct HttpOptions {
     /// The key that a request must send in [`REPLAY_HEADER`](crate::REPLAY_HEADER) to be treated as a replay of stored
     /// records. Without a key, no request is.
     pub replay_key: Option<String>,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// See [`limits::MAX_BODY_BYTES`].
     pub max_body_bytes: usize,
     /// See [`limits::MAX_DECOMPRESSED_BYTES`].
@@ -53,6 +56,7 @@ impl Default for HttpOptions {
             aliases: Arc::new(Aliases::default()),
             allowed_hosts: Vec::new(),
             replay_key: None,
+            access: Arc::new(Access::new(true)),
             max_body_bytes: limits::MAX_BODY_BYTES,
             max_decompressed_bytes: limits::MAX_DECOMPRESSED_BYTES,
             max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,

@@ -13,13 +13,15 @@ use std::{
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response,
     body::{Body, Frame, SizeHint},
     header::HeaderName,
+    http::request::Parts,
 };
 use tokio::runtime::Handle;
+use weir_access::Peer;
 
-use crate::{reply::Refused, request, routes::Endpoint, traffic::ActiveRequest};
+use crate::{reply::Refused, request, traffic::ActiveRequest};
 
 /// The body of a request or of an answer. An error cuts it off.
 pub type PageBody = UnsyncBoxBody<Bytes, BodyError>;
@@ -34,22 +36,17 @@ pub trait Pages: Send + Sync {
     /// Whether there is something at this path.
     fn has(&self, path: &str) -> bool;
 
-    /// Answers a request for such a path, after reading as much of its body as it needs. For a WebSocket,
+    /// Answers a request for such a path after reading as much of its body as it needs. For a WebSocket,
     /// `hyper::upgrade::on` takes the request.
-    fn answer(&self, request: Request<PageBody>) -> PageFuture;
+    fn answer(&self, request: Request<PageBody>, peer: Peer) -> PageFuture;
 
     /// The runtime on which connections continue once they have an answer that is a stream of events.
     fn streams(&self) -> Handle;
 }
 
-/// Refuses requests that may not be answered: on an address that others reach, and from pages of other sites.
-pub(crate) fn check(endpoint: &Endpoint, parts: &hyper::http::request::Parts) -> Result<(), Refused> {
+/// Refuses requests from pages of other sites.
+pub(crate) fn check(parts: &Parts) -> Result<(), Refused> {
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-    if !endpoint.hosts.is_loopback() {
-        let error = "reading is possible only on a loopback address, since it needs no password there; set [http] listen \
-                     to 127.0.0.1 and let a proxy with passwords pass requests on";
-        return Err(Refused::new(StatusCode::FORBIDDEN, error));
-    }
     // A link on another site may open a page, which that site can't read. A form on it could change something.
     let is_link =
         parts.method == Method::GET && parts.headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");

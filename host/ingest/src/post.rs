@@ -18,6 +18,7 @@ use hyper::{
     http::request::Parts,
 };
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
+use weir_access::{Caller, Peer, Role};
 use weir_record::{Batch, RejectedRecord};
 
 use crate::{
@@ -38,11 +39,17 @@ use crate::{
 pub const REPLAY_HEADER: &str = "weir-replay";
 
 /// Answers a post to entry `index` of `PROTOCOLS`.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: RequestBody) -> Answer {
+pub(crate) async fn answer(
+    endpoint: &Arc<Endpoint>,
+    index: usize,
+    parts: Parts,
+    mut body: RequestBody,
+    peer: &Peer,
+) -> Answer {
     let started = Instant::now();
     let protocol = &PROTOCOLS[index];
     let meters = endpoint.meters.protocol(index);
-    let (parts, outcome) = match receive(endpoint, protocol, &parts, &mut body).await {
+    let (parts, outcome) = match receive(endpoint, protocol, &parts, &mut body, peer).await {
         Ok(received) => {
             meters.bytes.increment(received.body.len() as u64);
             take(endpoint, protocol, parts, received).await
@@ -77,6 +84,7 @@ struct Received {
     encoding: Encoding,
     received_ns: i64,
     is_replay: bool,
+    caller: Option<Caller>,
     held: HeldBytes,
 }
 
@@ -86,17 +94,20 @@ async fn receive(
     protocol: &Protocol,
     parts: &Parts,
     body: &mut RequestBody,
+    peer: &Peer,
 ) -> Result<Received, Refused> {
     endpoint.hosts.check(parts)?;
     request::refuse_cross_site(parts)?;
     let is_replay = is_replay(endpoint.options.replay_key.as_deref(), parts)?;
+    // Who has the key can read the data folder.
+    let caller = if is_replay { None } else { Some(peer.permitted(Role::Ingest)?) };
     let encoding = request::encoding(&parts.headers)?;
     (protocol.check)(parts)?;
     let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
     let mut held = endpoint.flight.hold_head(head_bytes.max(limits::REQUEST_OVERHEAD_BYTES), body.usage())?;
     let received_ns = weir_record::time::now_ns();
     let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
-    Ok(Received { body, encoding, received_ns, is_replay, held })
+    Ok(Received { body, encoding, received_ns, is_replay, caller, held })
 }
 
 /// Whether a request has the replay key. A wrong key is refused, because the records would lose their routes.
@@ -189,7 +200,7 @@ async fn decode(
 }
 
 fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: DecodeMode) -> Attempt {
-    let Received { body, encoding, received_ns, is_replay, mut held } = received;
+    let Received { body, encoding, received_ns, is_replay, caller, mut held } = received;
     let content = if encoding == Encoding::Identity {
         body
     } else {
@@ -202,7 +213,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
             Ok(content) => content.into(),
             Err(DecompressError::Bound) if bound < max_bytes => {
                 return match held.resize(body.len()) {
-                    Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, held }),
+                    Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, caller, held }),
                     Err(refused) => Attempt::Done(Err(refused)),
                 };
             }
@@ -224,10 +235,23 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
     let read = (protocol.read)(&posted, &mut batch);
     drop(content);
     Attempt::Done(read.and_then(|bad| {
+        check_scope(caller.as_ref(), &batch)?;
         let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
         held.resize(bytes)?;
         Ok(Decoded { batch, bad, held })
     }))
+}
+
+/// Refuses a batch with a record that its sender's token is not for.
+fn check_scope(caller: Option<&Caller>, batch: &Batch) -> Result<(), Refused> {
+    let Some(caller) = caller.filter(|caller| caller.scope().is_some()) else { return Ok(()) };
+    match batch.iter().find(|record| !caller.admits(*record)) {
+        Some(outside) => {
+            let source: String = outside.source().chars().take(limits::MAX_LABEL_BYTES).collect();
+            Err(caller.out_of_scope(format!("records of the source `{source}`; nothing was stored")).into())
+        }
+        None => Ok(()),
+    }
 }
 
 fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) -> Refused {

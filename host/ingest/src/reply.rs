@@ -10,7 +10,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Body;
 use hyper::{
     Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
 use weir_record::RejectedRecord;
 
@@ -225,6 +225,9 @@ pub(crate) fn refused_answer(refused: &Refused) -> Answer {
     let mut answer = json(refused.status, text);
     if let Some(seconds) = refused.retry_after_s {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refused.status == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"weir\""));
     }
     if let Some(methods) = refused.allow {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));

@@ -4,7 +4,12 @@
 //! remains gets a hint. Browsers get the front page from `Pages`, too.
 //! Invariants: every error says what to do next; a request for another host gets nothing but that error.
 
-use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    thread,
+};
 
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{
@@ -14,10 +19,12 @@ use hyper::{
     http::request::Parts,
 };
 use tokio::sync::Semaphore;
+use weir_access::{Peer, Role};
 
 use crate::{
     HttpOptions, Intake, Pages,
     budget::ByteBudget,
+    credentials,
     hosts::Hosts,
     limits,
     log_limit::LogLimit,
@@ -87,29 +94,41 @@ enum Page {
     Metrics,
 }
 
+impl Page {
+    /// Who may read it; `None`: everybody. Load balancers ask whether a router is ready, and have no token.
+    fn role(self) -> Option<Role> {
+        match self {
+            Page::Front | Page::Ready => None,
+            Page::Health | Page::Metrics => Some(Role::Read),
+        }
+    }
+}
+
 const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
 /// Answers a request.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>) -> AnyAnswer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, address: IpAddr) -> AnyAnswer {
     let (parts, body) = request.into_parts();
+    let caller = credentials::caller(&endpoint.options.access, &parts, address);
+    let peer = Peer { address, is_encrypted: false, caller };
     let path = parts.uri.path();
     let protocol = protocols::find(path);
     if let Some((index, _)) = protocol
         && parts.method == Method::POST
     {
-        return post::answer(endpoint, index, parts, body).await.map(Either::Left);
+        return post::answer(endpoint, index, parts, body, &peer).await.map(Either::Left);
     }
     let answer = match (endpoint.hosts.check(&parts), pages_for(endpoint, &parts)) {
         (Err(foreign), _) => reply::refused_answer(&foreign).map(Either::Left),
-        (Ok(()), Some(pages)) => match pages::check(endpoint, &parts) {
+        (Ok(()), Some(pages)) => match pages::check(&parts) {
             Ok(()) => {
                 let body = body.map_err(Into::into).boxed_unsync();
-                pages.answer(Request::from_parts(parts, body)).await.map(Either::Right)
+                pages.answer(Request::from_parts(parts, body), peer).await.map(Either::Right)
             }
             Err(refused) => reply::refused_answer(&refused).map(Either::Left),
         },
-        (Ok(()), None) => read(endpoint, parts, protocol.is_some()).await.map(Either::Left),
+        (Ok(()), None) => read(endpoint, parts, protocol.is_some(), &peer).await.map(Either::Left),
     };
     endpoint.meters.other().answered(answer.status().as_u16());
     answer
@@ -127,7 +146,7 @@ fn pages_for<'e>(endpoint: &'e Endpoint, parts: &Parts) -> Option<&'e Arc<dyn Pa
 }
 
 /// Answers a request for a fixed page.
-async fn read(endpoint: &Arc<Endpoint>, parts: Parts, is_protocol: bool) -> Answer {
+async fn read(endpoint: &Arc<Endpoint>, parts: Parts, is_protocol: bool, peer: &Peer) -> Answer {
     let path = parts.uri.path();
     let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, page)| *page);
     let is_head = parts.method == Method::HEAD;
@@ -135,7 +154,11 @@ async fn read(endpoint: &Arc<Endpoint>, parts: Parts, is_protocol: bool) -> Answ
         Some(page) if is_head || parts.method == Method::GET => {
             // The head is not held while the page is created.
             drop(parts);
-            show(endpoint, page).await.unwrap_or_else(|refused| reply::refused_answer(&refused))
+            let shown = match page.role().map_or(Ok(()), |role| peer.permitted(role).map(drop)) {
+                Ok(()) => show(endpoint, page).await,
+                Err(denied) => Err(denied.into()),
+            };
+            shown.unwrap_or_else(|refused| reply::refused_answer(&refused))
         }
         Some(_) => wrong_method(&parts.method, path, "GET, HEAD"),
         None if is_protocol => wrong_method(&parts.method, path, "POST"),

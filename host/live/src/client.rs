@@ -77,7 +77,7 @@ impl Client {
     /// Watches another query from now on, beginning with this many of the newest matching records. What it saw is
     /// counted from there. On an error, the query stays as it is.
     pub fn set_query(&mut self, text: &str, backlog: usize) -> Result<(), QueryError> {
-        self.query = self.live.query(text)?;
+        self.query = self.live.query_like(text, &self.query)?;
         let (at, _) = self.place_of(Start::Backlog(backlog));
         let query = self.query.clone();
         let mut state = self.live.state();

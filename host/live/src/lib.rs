@@ -34,5 +34,6 @@ mod totals;
 
 pub use client::{Client, Next, Start};
 pub use live::{Live, TooManyClients};
+pub use query::Scope;
 pub use step::{Form, Item, Messages, Step};
 pub use totals::Totals;

@@ -19,7 +19,7 @@ use crate::client::{Client, Start};
 use crate::frame::Frame;
 use crate::limits;
 use crate::progress::{Group, GroupKey, Progress, missed_from};
-use crate::query::{Queries, SharedQuery};
+use crate::query::{Queries, Scope, SharedQuery};
 use crate::step::{Step, Steps};
 
 /// All places are taken.
@@ -114,17 +114,23 @@ impl Live {
         sources.into_iter().take(limits::MAX_SOURCES).cloned().collect()
     }
 
-    /// A new client, which begins where `start` says.
+    /// A new client, which begins where `start` says, and gets nothing outside its scope.
     ///
     /// # Errors
     /// The inner error if all places are taken.
-    pub fn watch(self: &Arc<Live>, query: &str, start: Start) -> Result<Result<Client, TooManyClients>, QueryError> {
-        let query = self.queries.get(query)?;
+    pub fn watch(
+        self: &Arc<Live>,
+        query: &str,
+        scope: Option<Scope>,
+        start: Start,
+    ) -> Result<Result<Client, TooManyClients>, QueryError> {
+        let query = self.queries.get(query, scope.as_ref())?;
         Ok(Client::begin(self, query, start))
     }
 
-    pub(crate) fn query(&self, text: &str) -> Result<Arc<SharedQuery>, QueryError> {
-        self.queries.get(text)
+    /// Another query in the scope of one.
+    pub(crate) fn query_like(&self, text: &str, query: &SharedQuery) -> Result<Arc<SharedQuery>, QueryError> {
+        self.queries.get_like(text, query)
     }
 
     pub(crate) fn news(&self) -> watch::Receiver<()> {

@@ -41,7 +41,7 @@ fn push(live: &Live, sequence: u64, messages: &[&str]) {
 }
 
 fn watch(live: &Arc<Live>, query: &str, start: Start) -> Client {
-    live.watch(query, start).expect("the query is valid").expect("there is room")
+    live.watch(query, None, start).expect("the query is valid").expect("there is room")
 }
 
 /// The messages that a client gets without waiting, and how many it missed.

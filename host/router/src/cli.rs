@@ -4,6 +4,7 @@
 mod filter;
 mod levels;
 mod quarantine;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,13 +12,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use weir_bench::BenchArgs;
+use weir_ingest::client::RunningRouter;
 use weir_query::Query;
 use weir_record::time;
 
 use crate::config::{Settings, address};
+use crate::identity;
 pub use filter::{Colour, FilterCommand, FilterListArgs, FilterNewArgs, FilterRollbackArgs, FilterTestArgs};
 pub use levels::{LevelsArgs, LevelsCommand};
 pub use quarantine::{EntryFilterArgs, QuarantineCommand, QuarantineDeleteArgs, QuarantineListArgs};
+pub use token::{TokenArgs, TokenCommand, TokenNewArgs};
 
 /// A log router that people extend with WebAssembly.
 #[derive(Parser, Debug)]
@@ -48,7 +52,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         weir run                              listen on 127.0.0.1:8080, store in weir-data\n  \
         weir run --config weir.toml           use a configuration file\n  \
-        weir run --listen 0.0.0.0:8080 --data /var/lib/weir\n\n\
+        weir run --listen 0.0.0.0:8080 --data /var/lib/weir    for other machines, too; needs a token\n\n\
         Ctrl-C or SIGTERM drains and stops. A second signal, at least a second later, stops immediately.\n\
         The configuration and the filters are reloaded when they change, and on SIGHUP.")]
     Run(RunArgs),
@@ -87,6 +91,15 @@ pub enum Command {
         Records below the minimum of their source are accepted, passed through the filters, and not stored.\n\
         Minimums stay over a restart of the router.")]
     Levels(LevelsArgs),
+    /// Creates, lists and revokes tokens: who may send, read and change what.
+    #[command(after_help = "Examples:\n  \
+        weir token new ci --role ingest --sources 'shop*'\n  \
+        weir token new alice --role read --expires 90d\n  \
+        weir token new ops --role admin\n  \
+        weir token list\n  \
+        weir token revoke ci\n\n\
+        As soon as there is a token, every request needs one. A running router takes changes up within a second.")]
+    Token(TokenArgs),
     /// Shows the delivery guarantee, state and backlog of each sink.
     #[command(after_help = "Examples:\n  \
         weir sinks                            a router without a configuration\n  \
@@ -157,6 +170,10 @@ pub struct RunArgs {
     /// unchanged.
     #[arg(long)]
     pub adopt: bool,
+    /// Listen on an address that others reach although there is no token: everybody who reaches it may read all records
+    /// and change the router.
+    #[arg(long)]
+    pub insecure_open: bool,
 }
 
 #[derive(Args, Debug)]
@@ -292,12 +309,16 @@ pub struct RouterArgs {
     /// Address of the running router, such as 127.0.0.1:8080 [default: from the configuration].
     #[arg(long, global = true, value_name = "ADDR", value_parser = address)]
     pub address: Option<SocketAddr>,
+    /// A token of the running router [default: the key in its data folder, for those who can read that].
+    #[arg(long, global = true, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
 }
 
 impl RouterArgs {
-    /// The address of the running router.
-    pub fn address(&self, settings: &Settings) -> SocketAddr {
-        self.address.unwrap_or(settings.http.listen)
+    /// The running router.
+    pub fn router(&self, settings: &Settings) -> RunningRouter {
+        let token = self.token.clone().or_else(|| identity::existing_key(&settings.data));
+        RunningRouter { address: self.address.unwrap_or(settings.http.listen), token }
     }
 }
 

@@ -11,6 +11,7 @@ mod query;
 mod run;
 mod sinks;
 mod tail;
+mod token;
 mod validate;
 
 use std::process::ExitCode;
@@ -35,6 +36,10 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sinks(args) => return sinks::run(&args),
         Command::Tail(args) => tail::run(&args)?,
         Command::Levels(args) => levels::run(&args)?,
+        Command::Token(args) => {
+            keep_to_owner();
+            token::run(&args)?;
+        }
         Command::Query(args) => {
             keep_to_owner();
             query::run(&args)?;

@@ -1,7 +1,8 @@
 //! The journal's id, the replay key, and the name of a run. The journal's id is globally unique; together with a position it identifies a
 //! record, even if a new journal is created in the same folder. It is stored in the journal's folder and deleted with
 //! it. The replay key is stored in the data folder and readable only by its owner. A client that sends it is replaying
-//! records from that folder's quarantine, so the router keeps their routes.
+//! records from that folder's quarantine, so the router keeps their routes. It is also the token of the commands that
+//! run where they can read it.
 
 use std::path::Path;
 
@@ -23,6 +24,12 @@ pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
 /// Reads or creates the replay key. The folder must exist.
 pub fn replay_key(data: &Path) -> anyhow::Result<String> {
     read_or_create(data, REPLAY_FILE, REPLAY_BYTES)
+}
+
+/// The replay key of a router that has run, for whoever can read its data folder.
+pub fn existing_key(data: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(data.join(REPLAY_FILE)).ok()?;
+    Some(text.trim().to_owned()).filter(|text| is_valid(text, REPLAY_BYTES))
 }
 
 /// Reads or creates a file with random bytes in hexadecimal.

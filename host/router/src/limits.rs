@@ -36,6 +36,12 @@ pub const LAST_TICK_LOOK: Duration = Duration::from_millis(50);
 /// module would be refused.
 pub const SETTLE: Duration = Duration::from_millis(250);
 
+/// How often the files with tokens are looked at: a revoked token must be void within a second.
+pub const TOKENS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Length of a token from the environment or a file, in bytes. Shorter ones can be guessed.
+pub const MIN_TOKEN_BYTES: usize = 20;
+
 /// How often the configuration file is polled for changes.
 pub const LOOK: Duration = Duration::from_millis(500);
 

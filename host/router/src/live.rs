@@ -108,7 +108,7 @@ mod tests {
         }
         disk.flip_byte("00000000000000000001.seg", 64 + 100);
         let live = Live::new(1000, "session".to_owned());
-        let mut client = live.watch("", Start::Backlog(0)).expect("it is a query").expect("there is room");
+        let mut client = live.watch("", None, Start::Backlog(0)).expect("it is a query").expect("there is room");
         let feeding = tokio::spawn(feed(journal.clone(), live.clone(), 0));
         let (mut appended, mut told, mut skipped) = (60, 0, 0);
         while skipped == 0 {

@@ -26,6 +26,7 @@
 //! | `quarantine.rs` | storage for records that could not be processed |
 //! | `identity.rs` | the journal's unique id and the replay key |
 //! | `place.rs` | detects a data folder that was copied or moved |
+//! | `tokens.rs` | the tokens of the configuration and of the data folder |
 //! | `levels.rs` | minimum levels, changed while the router runs |
 //! | `control.rs`, `control/` | what the API reports about the router and changes in it |
 //! | `sample.rs` | recent records on which new filters are tested |
@@ -59,6 +60,7 @@ mod reload;
 mod sample;
 mod sink_set;
 mod stages;
+mod tokens;
 mod versions;
 mod wiring;
 

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, StatusCode};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
+use weir_access::Peer;
 use weir_api::{Api, Store, Stores};
 use weir_ingest::{PageBody, PageFuture, Pages};
 
@@ -68,10 +69,10 @@ impl Pages for ReadSide {
         self.api.has(path)
     }
 
-    fn answer(&self, request: Request<PageBody>) -> PageFuture {
+    fn answer(&self, request: Request<PageBody>, peer: Peer) -> PageFuture {
         // Ends with the future, so a search ends when its client goes.
         let mut answering = JoinSet::new();
-        answering.spawn_on(self.api.clone().answer(request), &self.answers);
+        answering.spawn_on(self.api.clone().answer(request, peer), &self.answers);
         Box::pin(async move {
             match answering.join_next().await {
                 Some(Ok(answer)) => answer,

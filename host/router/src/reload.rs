@@ -18,6 +18,7 @@ use crate::parts;
 use crate::pipeline::PipelineState;
 use crate::quarantine::Quarantine;
 use crate::sink_set::SinkSet;
+use crate::tokens::Tokens;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
@@ -40,6 +41,7 @@ pub struct Reload {
     refused: Option<String>,
     /// Modules that were already logged as unused.
     unused: HashSet<PathBuf>,
+    tokens: Arc<Lock<Tokens>>,
     filters: Arc<Lock<FilterSet>>,
     sink_set: Arc<Mutex<SinkSet>>,
     quarantine: Arc<Quarantine>,
@@ -73,6 +75,7 @@ impl Reload {
             pending: Vec::new(),
             refused: None,
             unused: HashSet::new(),
+            tokens: router.tokens.clone(),
             filters: router.filters.clone(),
             sink_set: router.sink_set.clone(),
             quarantine: router.quarantine.clone(),
@@ -142,6 +145,7 @@ impl Reload {
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
+        lock(&self.tokens).configure(&settings.tokens)?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;

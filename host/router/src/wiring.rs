@@ -46,6 +46,7 @@ use crate::refused::Refused;
 use crate::sample::Sample;
 use crate::sink_set::SinkSet;
 use crate::stages::{self, Stages};
+use crate::tokens::{self, Tokens};
 use crate::versions::Versions;
 pub use stop::Stopped;
 
@@ -62,6 +63,8 @@ pub struct Router {
     pub shared: Arc<PipelineState>,
     /// Completes when a stage ends that can't be restarted.
     watching: JoinHandle<anyhow::Error>,
+    pub tokens: Arc<Lock<Tokens>>,
+    watching_tokens: JoinHandle<()>,
     api: Arc<Api>,
     reading: reading::Runtimes,
     requests: Requests,
@@ -93,6 +96,8 @@ impl Router {
         create_folder(data, 0o777)
             .with_context(|| format!("can't create the data folder {}; choose another with --data", data.display()))?;
         let place = DataLocation::check(data, adopt)?;
+        let key = identity::replay_key(data)?;
+        let tokens = open_tokens(settings, &key, [Some(address), stream_address].into_iter().flatten())?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
@@ -127,10 +132,17 @@ impl Router {
         let live = Live::new(settings.live.buffer, identity::session()?);
         let reading = reading::Runtimes::start()?;
         live::start(journal.clone(), live.clone());
-        let api =
-            Api::new(live, Box::new(searchable), Box::new(control.clone()), Box::new(control), reading.streams.clone());
+        let api = Api::new(
+            live,
+            Box::new(searchable),
+            Box::new(control.clone()),
+            Box::new(control),
+            tokens.access(),
+            reading.streams.clone(),
+        );
         let options = HttpOptions {
-            replay_key: Some(identity::replay_key(data)?),
+            replay_key: Some(key),
+            access: tokens.access(),
             pages: Some(Arc::new(ReadSide {
                 api: api.clone(),
                 answers: reading.answers.clone(),
@@ -140,6 +152,8 @@ impl Router {
         };
         let requests = Requests::default();
         let servers = Servers::start(listener, stream_listener, &options, &intake, &requests);
+        let tokens = Arc::new(Lock::new(tokens));
+        let watching_tokens = tokens::watch(tokens.clone());
         let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
         Ok(Self {
             address,
@@ -151,6 +165,8 @@ impl Router {
             pipeline,
             shared,
             watching,
+            tokens,
+            watching_tokens,
             api,
             reading,
             requests,
@@ -204,6 +220,27 @@ async fn listen(address: SocketAddr, otherwise: &str) -> anyhow::Result<TcpListe
     listener.with_context(|| format!("can't listen on {address}; is another weir running? {otherwise}"))
 }
 
+/// Reads the tokens. Refuses addresses that others reach without any.
+fn open_tokens(settings: &Settings, key: &str, addresses: impl Iterator<Item = SocketAddr>) -> anyhow::Result<Tokens> {
+    let reachable: Vec<_> = addresses.filter(|address| !address.ip().to_canonical().is_loopback()).collect();
+    let is_open = reachable.is_empty() || settings.http.insecure_open;
+    let tokens = Tokens::open(&settings.data, &settings.tokens, key, is_open)?;
+    let access = tokens.access();
+    if let Some(address) = reachable.first() {
+        if !is_open && access.has_no_tokens() {
+            bail!(
+                "others reach {address}, and there is no token: create one with `weir token new NAME --role admin \
+                 --data {}`, listen on 127.0.0.1, or pass --insecure-open if everybody may read and change everything",
+                settings.data.display()
+            );
+        }
+        if access.is_open() {
+            tracing::warn!("everybody who reaches {address} may read all records and change this router");
+        }
+    }
+    Ok(tokens)
+}
+
 fn open_journal(settings: &Settings) -> anyhow::Result<Journal> {
     let disk = Disk::new(parts::journal_folder(settings));
     let (journal, recovery) = Journal::open(Arc::new(disk), parts::journal(settings))?;
@@ -230,6 +267,7 @@ async fn open_sink_set(
         stdout: None,
         exposition,
         owners: Owners::default(),
+        prepares_searches: true,
     };
     let mut sink_set = SinkSet::new(journal.clone(), quarantine.clone(), context, searchable);
     sink_set.apply(&settings.sinks).await?;

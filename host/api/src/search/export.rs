@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use hyper::Response;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
+use weir_access::{Caller, Denied};
 use weir_live::message::{CSV_HEAD, Names, write_csv, write_record};
 use weir_query::Query;
 use weir_query::search::{Hit, Search};
@@ -33,9 +34,10 @@ pub async fn export(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<
     // The first page decides whether there is an answer at all.
     let first = timed(api, store.search.newest(&query, None, limits::EXPORT_PAGE)).await?;
     let (mut sender, body) = Channel::new(1);
+    let caller = parameters.caller.clone();
     let api = api.clone();
     tokio::spawn(async move {
-        let mut writer = Writer { format, names, text: Vec::new() };
+        let mut writer = Writer { format, names, caller, text: Vec::new() };
         if let Err(error) = writer.send_all(&api, &*store.search, &query, first, &mut sender).await {
             // Cutting the body off is the only way to tell the client.
             tracing::warn!("an export ended early: {}", error.message);
@@ -54,6 +56,7 @@ pub async fn export(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<
 struct Writer {
     format: Format,
     names: Names,
+    caller: Caller,
     text: Vec<u8>,
 }
 
@@ -78,6 +81,9 @@ impl Writer {
                 return Ok(());
             }
             let Some(last) = page.last().filter(|_| page.len() == limits::EXPORT_PAGE) else { return Ok(()) };
+            if !api.access.is_current(&self.caller) {
+                return Err(Denied::Unknown.into());
+            }
             page = timed(api, search.newest(query, Some(place(last)), limits::EXPORT_PAGE)).await?;
         }
     }

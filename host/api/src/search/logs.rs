@@ -28,6 +28,8 @@ pub async fn logs(api: &Api, parameters: &Parameters) -> Result<Response<Body>, 
         }
     })
     .await?;
+    // The record in the middle is there whatever the query is.
+    let hits: Vec<Hit> = hits.into_iter().filter(|hit| may_read(parameters, hit)).collect();
     let mut text = br#"{"logs":["#.to_vec();
     let shown = write_hits(&mut text, &hits, names);
     let has_more = around.is_none() && (hits.len() >= limit || shown < hits.len());
@@ -46,12 +48,16 @@ pub async fn log(api: &Api, parameters: &Parameters, path: &str) -> Result<Respo
     let id = path.rsplit('/').next().unwrap_or_default();
     let id = entry_id("ID", id)?;
     let hit = timed(api, store.search.get(id)).await?;
-    let Some(hit) = hit else {
+    let Some(hit) = hit.filter(|hit| may_read(parameters, hit)) else {
         return Err(ApiError::new(StatusCode::NOT_FOUND, format!("sink `{}` has no record {id}", store.name)));
     };
     let mut text = Vec::new();
     write_record(&mut text, hit.id, None, Record::new(&hit.record), names);
     Ok(json_answer(StatusCode::OK, text.into()))
+}
+
+fn may_read(parameters: &Parameters, hit: &Hit) -> bool {
+    parameters.caller.admits(Record::new(&hit.record))
 }
 
 /// Writes records up to the limit of an answer, but at least one. Returns how many.

@@ -12,7 +12,7 @@ const PATH: &str = "/api/levels";
 
 pub fn run(args: &LevelsArgs) -> anyhow::Result<()> {
     let settings = quarantine::settings(&args.stored)?;
-    let address = args.running.address(&settings);
+    let router = args.running.router(&settings);
     let change = match &args.command {
         None => None,
         Some(LevelsCommand::Set { minimums, duration }) => {
@@ -26,8 +26,8 @@ pub fn run(args: &LevelsArgs) -> anyhow::Result<()> {
         }
     };
     let levels = match change {
-        None => client::get_json(address, PATH)?,
-        Some(change) => client::patch_json(address, PATH, &change)?,
+        None => client::get_json(&router, PATH)?,
+        Some(change) => client::patch_json(&router, PATH, &change)?,
     };
     match args.json {
         true => weir_terminal::json(&levels)?,

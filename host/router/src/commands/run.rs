@@ -53,7 +53,12 @@ pub fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
 }
 
 fn overrides(args: &RunArgs) -> Overrides {
-    Overrides { listen: args.listen, data: args.data.clone(), filters_folder: args.filters.clone() }
+    Overrides {
+        listen: args.listen,
+        data: args.data.clone(),
+        filters_folder: args.filters.clone(),
+        insecure_open: args.insecure_open,
+    }
 }
 
 async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {

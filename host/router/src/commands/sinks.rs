@@ -15,8 +15,8 @@ const INDENT: usize = 17;
 
 pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     let settings = quarantine::settings(&args.stored)?;
-    let address = args.running.address(&settings);
-    let health = client::get_json(address, "/health");
+    let router = args.running.router(&settings);
+    let health = client::get_json(&router, "/health");
     let none = Vec::new();
     let running = health.as_ref().ok().and_then(|health| health["sinks"].as_array()).unwrap_or(&none);
     let of = |sink: &SinkSettings| running.iter().find(|one| one["name"] == sink.name.as_str());

@@ -1,11 +1,10 @@
 //! `weir tail`: records of the running router as they arrive, as the console sink shows them.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use weir_ingest::client::{self, ClientError};
+use weir_ingest::client::{self, ClientError, RunningRouter};
 use weir_query::Query;
 use weir_record::time::now_ns;
 use weir_record::{Aliases, Batch, Defaults, Level, read_json};
@@ -22,26 +21,26 @@ pub fn run(args: &TailArgs) -> anyhow::Result<()> {
     // Refused here, too, so that a mistake is reported without a router.
     Query::parse(&query, now_ns())?;
     let settings = quarantine::settings(&args.stored)?;
-    let address = args.running.address(&settings);
+    let router = args.running.router(&settings);
     let mut shown = Shown::new(args);
     let mut was_connected = false;
     loop {
         let path = path(args, &query, shown.last_id.as_deref());
-        let ended = client::get_lines(address, &path, |line| shown.line(line));
+        let ended = client::get_lines(&router, &path, |line| shown.line(line));
         was_connected |= ended.is_ok() || shown.last_id.is_some();
         match ended {
             _ if shown.is_closed || !args.follow => return Ok(ended?),
             Err(error @ (ClientError::Refused { .. } | ClientError::Request(_))) => return Err(error.into()),
             Err(error) if !was_connected => return Err(error.into()),
-            _ => wait_for(address),
+            _ => wait_for(&router),
         }
     }
 }
 
 /// Waits until a router answers.
-fn wait_for(address: SocketAddr) {
-    eprintln!("weir: the router at http://{address} has ended the stream; waiting for it");
-    while client::get(address, "/ready").is_err() {
+fn wait_for(router: &RunningRouter) {
+    eprintln!("weir: the router at http://{} has ended the stream; waiting for it", router.address);
+    while client::get(router, "/ready").is_err() {
         std::thread::sleep(RETRY);
     }
 }

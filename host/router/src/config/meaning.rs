@@ -11,6 +11,7 @@ mod live;
 mod place;
 pub(super) mod refusals;
 mod sinks;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -59,6 +60,7 @@ pub(super) fn read(
         auto_load: raw.auto_load,
         http: reader.http(&at.key("http"), &raw.http),
         live: reader.live(&at.key("live"), &raw.live, environment),
+        tokens: reader.tokens(&at.key("token"), raw.token, folder),
         journal: reader.journal(&at.key("journal"), &raw.journal),
         filters: reader.filters(&at.key("filter"), raw.filter),
         sinks,
@@ -127,6 +129,7 @@ impl Reader<'_> {
         let in_flight = at.key("max_in_flight");
         let settings = HttpSettings {
             listen: self.address(&at.key("listen"), &raw.listen),
+            insecure_open: false,
             allowed_hosts: self.hosts(&at.key("allowed_hosts"), &raw.allowed_hosts),
             max_body_bytes: self.bytes(&body, raw.max_body, limits::BODY_BYTES),
             max_decompressed_bytes: self.bytes(&decompressed, raw.max_decompressed, limits::DECOMPRESSED_BYTES),

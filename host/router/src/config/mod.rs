@@ -41,7 +41,7 @@ pub use names::{is_name, name_rule};
 pub use schema::schema;
 pub use settings::{
     CanarySettings, FilterSettings, Keep, LogFormat, LogSettings, Module, OnError, Overrides, Settings, SinkSettings,
-    StandardKey, Sync, WhenFull,
+    StandardKey, Sync, TokenSecret, TokenSettings, WhenFull,
 };
 
 /// The output of `weir config init`.

@@ -28,6 +28,8 @@ pub(super) struct Config {
     pub http: Http,
     /// The live stream of records, for the page and for programs.
     pub live: Live,
+    /// Tokens, by name, beside those that `weir token` creates. As soon as there is one, every request needs one.
+    pub token: BTreeMap<String, Token>,
     /// The durable log between filters and sinks.
     pub journal: Journal,
     /// The filters, in the order in which records pass through them. Default: the bundled `redact`.
@@ -46,7 +48,7 @@ pub(super) struct Config {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
-    /// Address and port to listen on; `0.0.0.0:8080` is reachable from other machines.
+    /// Address and port to listen on; `0.0.0.0:8080` is reachable from other machines, and needs a token.
     #[schemars(example = &"127.0.0.1:8080")]
     pub listen: String,
     /// Host names besides `localhost` that requests may use when Weir listens on a loopback address, such as the public
@@ -97,6 +99,40 @@ pub(super) struct Live {
     /// variables: `LOG_SERVICE_HOST` and `LOG_SERVICE_PORT`.
     #[schemars(example = &"127.0.0.1:8765")]
     pub listen: Option<String>,
+}
+
+/// A token: who may send, read or change what. It has one of `hash`, `env` and `file`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["role"]))]
+pub(super) struct Token {
+    /// What it permits: to send records (`ingest`), to read them and the state of the router (`read`), or everything
+    /// (`admin`).
+    pub role: Option<TokenRole>,
+    /// Only records of these sources, in any case; `*` is any text, `?` one character. Default: all.
+    #[schemars(inner(length(min = 1)), extend("examples" = [["shop*", "checkout"]]))]
+    pub sources: Vec<String>,
+    /// Only records with one of these routes, for `read`. Default: all.
+    #[schemars(inner(length(min = 1)), extend("examples" = [["audit"]]))]
+    pub routes: Vec<String>,
+    /// Its hash, as `weir token new --hash` prints it.
+    pub hash: Option<String>,
+    /// The environment variable that contains it.
+    #[schemars(length(min = 1), example = &"CI_TOKEN")]
+    pub env: Option<String>,
+    /// The file that contains it; relative to this file.
+    #[schemars(length(min = 1), example = &"/run/secrets/ci-token")]
+    pub file: Option<String>,
+}
+
+/// What a token permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum TokenRole {
+    Ingest,
+    Read,
+    Admin,
 }
 
 /// The durable log between filters and sinks.
@@ -404,6 +440,7 @@ impl Default for Config {
             auto_load: false,
             http: Http::default(),
             live: Live::default(),
+            token: BTreeMap::new(),
             journal: Journal::default(),
             filter: None,
             sink: None,

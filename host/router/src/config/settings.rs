@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use weir_access::TokenHash;
 use weir_record::Level;
 
 use super::diff::AtStart;
@@ -29,6 +30,7 @@ pub struct Settings {
     pub auto_load: bool,
     pub http: HttpSettings,
     pub live: LiveSettings,
+    pub tokens: Vec<TokenSettings>,
     pub journal: JournalSettings,
     /// In the order in which records pass through them.
     pub filters: Vec<FilterSettings>,
@@ -48,6 +50,8 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpSettings {
     pub listen: SocketAddr,
+    /// Everything is open although others reach the address and there is no token.
+    pub insecure_open: bool,
     pub allowed_hosts: Vec<String>,
     pub max_body_bytes: u64,
     pub max_decompressed_bytes: u64,
@@ -63,6 +67,24 @@ pub struct LiveSettings {
     pub buffer: usize,
     /// A second address to listen on.
     pub listen: Option<SocketAddr>,
+}
+
+/// A token of the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenSettings {
+    pub name: String,
+    pub role: weir_access::Role,
+    pub sources: Vec<String>,
+    pub routes: Vec<String>,
+    pub secret: TokenSecret,
+}
+
+/// Where a token comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSecret {
+    Hash(TokenHash),
+    Environment(String),
+    File(PathBuf),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +195,7 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     pub data: Option<PathBuf>,
     pub filters_folder: Option<PathBuf>,
+    pub insecure_open: bool,
 }
 
 impl Settings {
@@ -203,6 +226,7 @@ impl Settings {
         if let Some(folder) = &overrides.filters_folder {
             self.filters_folder.clone_from(folder);
         }
+        self.http.insecure_open = overrides.insecure_open;
         self
     }
 }

@@ -2,7 +2,11 @@
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
-use weir_api::{Acts, ApiError, Entries, LevelChange};
+use tokio::sync::oneshot;
+use weir_api::{Acts, ApiError, AuditEntry, Entries, LevelChange, Outcome};
+use weir_ingest::Delivery;
+use weir_record::time::now_ns;
+use weir_record::{Aliases, Batch, Defaults, Level, read_json};
 
 use super::Control;
 use crate::filters::SwapError;
@@ -10,7 +14,10 @@ use crate::quarantine::browse::Choice;
 use crate::quarantine::delete;
 use crate::wiring::lock;
 
-/// Who changed something, in the histories of versions. There is no login yet.
+/// The source of records about what was changed.
+const AUDIT: &str = "weir.audit";
+
+/// Who changed something, in the histories of versions. The audit record has the name.
 const BY: &str = "api";
 
 impl Acts for Control {
@@ -47,6 +54,39 @@ impl Acts for Control {
         self.shared.levels.change(&change.levels, change.duration).map_err(ApiError::bad)?;
         tracing::info!("minimum levels were changed over the API: {}", self.shared.levels.to_json());
         Ok(self.shared.levels.to_json())
+    }
+
+    fn audit(&self, entry: AuditEntry) {
+        let (level, outcome, reason) = match &entry.outcome {
+            Outcome::Done => ("INFO", "done", None),
+            Outcome::Refused(reason) => ("WARNING", "refused", Some(reason)),
+            Outcome::Failed(reason) => ("WARNING", "failed", Some(reason)),
+        };
+        let who = entry.who.as_deref().unwrap_or("somebody");
+        let about = if entry.about.is_empty() { String::new() } else { format!(" `{}`", entry.about) };
+        let record = json!({
+            "level": level, "source": AUDIT,
+            "message": format!("{who} from {}: {}{about}: {outcome}", entry.address, entry.act),
+            "act": entry.act, "about": entry.about, "who": entry.who, "address": entry.address.to_string(),
+            "outcome": outcome, "reason": reason,
+        });
+        let mut batch = Batch::new();
+        let (aliases, received_ns) = (Aliases::none(), now_ns());
+        let defaults = Defaults {
+            received_ns,
+            source: AUDIT,
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: false,
+        };
+        // Nobody waits for the answer: the act is done or refused already.
+        let (reply, _) = oneshot::channel();
+        let written = read_json(record.to_string().as_bytes(), &defaults, &mut batch);
+        let sent = self.sender.submit(Delivery { batch, bad: Vec::new(), reply });
+        if written.is_err() || sent.is_err() {
+            tracing::error!("this could not be recorded: {record}");
+        }
     }
 }
 

@@ -65,6 +65,7 @@ impl Router {
         let mut failures = Vec::new();
         // Sinks are no longer restarted.
         self.watching.abort();
+        self.watching_tokens.abort();
         // A version compiled from now on would never run.
         self.shared.engine.stop_compiling();
         let Servers { serving, streaming, stop } = self.servers;

@@ -29,14 +29,14 @@ fn assert_closed(settings: &Settings) {
 }
 
 async fn get(address: SocketAddr, path: &'static str) -> Result<String, String> {
-    let asked = tokio::task::spawn_blocking(move || client::get(address, path)).await.unwrap();
+    let asked = tokio::task::spawn_blocking(move || client::get(&address.into(), path)).await.unwrap();
     asked.map_err(|error| error.to_string())
 }
 
 async fn post(address: SocketAddr) -> Result<String, String> {
     let body = br#"{"message":"hello"}"#.to_vec();
     let posted = tokio::task::spawn_blocking(move || {
-        client::post(address, "/ingest", &[("content-type", "application/json")], body)
+        client::post(&address.into(), "/ingest", &[("content-type", "application/json")], body)
     });
     posted.await.unwrap().map_err(|error| error.to_string())
 }

@@ -20,8 +20,8 @@ const INDENT: usize = 17;
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
     let loader = Loader::start()?;
-    let address = args.running.address(&settings);
-    let running = client::get_json(address, "/health");
+    let router = args.running.router(&settings);
+    let running = client::get_json(&router, "/health");
     let versions = Versions::of(&settings.data);
     let mut code = ExitCode::SUCCESS;
     for wanted in filters::wanted(&settings) {

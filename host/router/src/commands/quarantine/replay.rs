@@ -1,19 +1,18 @@
 //! `weir quarantine replay`: sends quarantined records through the running router again.
 
-use std::net::SocketAddr;
-
 use anyhow::{Context, bail};
 
 use crate::config::Settings;
 use crate::identity;
 use crate::parts;
 use crate::quarantine::read::{self, Found};
-use weir_ingest::client;
+use weir_ingest::client::{self, RunningRouter};
 
 /// Bytes of records per request.
 const REPLAY_BYTES: usize = 1024 * 1024;
 
-pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
+pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()> {
+    let address = router.address;
     let folder = parts::quarantine_folder(settings);
     let files = read::files(&folder)?;
     if files.is_empty() {
@@ -41,7 +40,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
             }
             if waiting > 0 {
                 let body = std::mem::take(&mut body);
-                let answer = client::post(address, "/ingest", &headers, body)?;
+                let answer = client::post(router, "/ingest", &headers, body)?;
                 let answer: serde_json::Value = serde_json::from_str(&answer)
                     .with_context(|| format!("http://{address} is not a Weir router: {answer}"))?;
                 if answer.get("accepted").is_none() {

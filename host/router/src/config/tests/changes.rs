@@ -81,7 +81,7 @@ fn keys_that_need_a_restart_are_named() {
 #[test]
 fn a_key_that_the_command_line_overrides_needs_no_restart() {
     let overrides =
-        Overrides { listen: Some(([127, 0, 0, 1], 9).into()), data: Some(PathBuf::from("x")), filters_folder: None };
+        Overrides { listen: Some(([127, 0, 0, 1], 9).into()), data: Some(PathBuf::from("x")), ..Overrides::default() };
     let with = |text: String| good(text).with_overrides(&overrides);
     let new = with(format!("{}[http]\nlisten = '127.0.0.1:1'", BASE.replace("data = 'd'", "data = 'e'")));
     assert_eq!(new.keys_that_need_a_restart(&with(BASE.to_owned())), [""; 0]);

@@ -11,11 +11,13 @@ pub(super) fn reference(schema: &Value) -> String {
     if let Some(properties) = top["properties"].as_object_mut() {
         properties.retain(|_, property| target(schema, property).is_none());
         properties.remove("sink");
+        properties.remove("token");
     }
     section(&mut out, schema, "Outside any section", "", &top, &[]);
     for (name, header) in [
         ("http", "`[http]`"),
         ("live", "`[live]`"),
+        ("token", "`[token.NAME]`"),
         ("journal", "`[journal]`"),
         ("filter", "`[[filter]]`"),
         ("quarantine", "`[quarantine]`"),
@@ -24,7 +26,8 @@ pub(super) fn reference(schema: &Value) -> String {
     ] {
         let property = &schema["properties"][name];
         let text = property["description"].as_str().unwrap_or_default();
-        let keys = target(schema, property).unwrap_or(property);
+        let named = || target(schema, &property["additionalProperties"]);
+        let keys = target(schema, property).or_else(named).unwrap_or(property);
         section(&mut out, schema, header, text, keys, &[]);
     }
     sinks(&mut out, schema);

@@ -1,0 +1,265 @@
+//! From what a request shows to its caller.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use weir_query::Query;
+use weir_record::Record;
+use weir_record::time::now_ns;
+
+use crate::failures::Failures;
+use crate::grant::{Grant, Role};
+use crate::limits;
+use crate::passes::Passes;
+use crate::token::{Token, TokenHash};
+
+/// What a request shows.
+#[derive(Clone, Copy)]
+pub enum Credential<'r> {
+    Nothing,
+    Token(&'r str),
+    /// The page's cookie.
+    Session(&'r str),
+    /// Good for one stream.
+    Ticket(&'r str),
+}
+
+/// Why a request is refused. The texts are for its sender.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("this weir needs a token: send the header `authorization: Bearer TOKEN`; `weir token new` makes one")]
+    Missing,
+    #[error(
+        "no token exists yet, and without one nothing is open on this address; `weir token new NAME --role ROLE` makes \
+         one"
+    )]
+    NoTokens,
+    #[error("this token is not known, or it was revoked")]
+    Unknown,
+    #[error("the session or ticket is over; log in again")]
+    Over,
+    #[error("the token `{0}` has expired; `weir token new` makes another one")]
+    Expired(String),
+    #[error("too many wrong tokens came from this address; wait {} s", .0.as_secs().max(1))]
+    TooMany(Duration),
+    #[error("the token `{name}` has the role {has}, and this needs {needs}")]
+    Role { name: String, has: Role, needs: Role },
+    #[error("the token `{name}` is not for {what}")]
+    Scope { name: String, what: String },
+}
+
+impl Denied {
+    /// The status code of HTTP.
+    pub fn status(&self) -> u16 {
+        match self {
+            Denied::Missing | Denied::NoTokens | Denied::Unknown | Denied::Over | Denied::Expired(_) => 401,
+            Denied::TooMany(_) => 429,
+            Denied::Role { .. } | Denied::Scope { .. } => 403,
+        }
+    }
+
+    /// When to come back.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Denied::TooMany(wait) => Some(*wait),
+            _ => None,
+        }
+    }
+}
+
+/// Where a request comes from, and who sent it, as far as that is known.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// Its connection is encrypted.
+    pub is_encrypted: bool,
+    pub caller: Result<Caller, Denied>,
+}
+
+impl Peer {
+    /// The caller, who may do what a role is for.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn permitted(&self, role: Role) -> Result<Caller, Denied> {
+        let caller = self.caller.clone()?;
+        caller.require(role).map(|()| caller)
+    }
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub address: IpAddr,
+    /// `None`: nothing is checked.
+    grant: Option<Arc<Grant>>,
+}
+
+impl Caller {
+    /// A caller that may do everything.
+    pub fn unchecked(address: IpAddr) -> Caller {
+        Caller { address, grant: None }
+    }
+
+    /// The name of the token.
+    pub fn name(&self) -> Option<&str> {
+        self.grant.as_ref().map(|grant| grant.entry.name.as_str())
+    }
+
+    /// What the token permits; `None` if nothing is checked.
+    pub fn grant(&self) -> Option<&Arc<Grant>> {
+        self.grant.as_ref()
+    }
+
+    /// The records that may be read or sent; `None`: all.
+    pub fn scope(&self) -> Option<&Query> {
+        self.grant.as_ref().and_then(|grant| grant.scope())
+    }
+
+    /// Whether a record may be read or sent.
+    pub fn admits(&self, record: Record<'_>) -> bool {
+        self.grant.as_ref().is_none_or(|grant| grant.admits(record))
+    }
+
+    /// Refuses a caller who may not do what a role is for.
+    ///
+    /// # Errors
+    /// The reason, for the caller.
+    pub fn require(&self, role: Role) -> Result<(), Denied> {
+        let Some(grant) = &self.grant else { return Ok(()) };
+        if grant.entry.role.includes(role) {
+            return Ok(());
+        }
+        Err(Denied::Role { name: grant.entry.name.clone(), has: grant.entry.role, needs: role })
+    }
+
+    /// The refusal of something outside the records that the token is for.
+    pub fn out_of_scope(&self, what: impl Into<String>) -> Denied {
+        Denied::Scope { name: self.name().unwrap_or_default().to_owned(), what: what.into() }
+    }
+}
+
+/// The tokens of a router.
+pub struct Access {
+    /// Whether nothing is checked as long as there is no token.
+    is_open_without_tokens: bool,
+    grants: ArcSwap<HashMap<TokenHash, Arc<Grant>>>,
+    /// The key of the data folder: whoever can read that may do everything.
+    key: Option<Arc<Grant>>,
+    sessions: Mutex<Passes>,
+    tickets: Mutex<Passes>,
+    failures: Mutex<Failures>,
+}
+
+impl Access {
+    /// No token. `is_open_without_tokens`: nothing is checked as long as there is none.
+    pub fn new(is_open_without_tokens: bool) -> Access {
+        Access {
+            is_open_without_tokens,
+            grants: ArcSwap::default(),
+            key: None,
+            sessions: Mutex::new(Passes::sessions()),
+            tickets: Mutex::new(Passes::tickets()),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// With a key that permits everything, and doesn't count as a token.
+    #[must_use]
+    pub fn with_key(self, key: &str) -> Access {
+        Access { key: Some(Arc::new(Grant::of_data_folder(TokenHash::of(key.as_bytes())))), ..self }
+    }
+
+    /// Replaces the tokens.
+    pub fn set(&self, grants: impl IntoIterator<Item = Grant>) {
+        let by_hash = grants.into_iter().map(|grant| (grant.entry.hash, Arc::new(grant)));
+        self.grants.store(Arc::new(by_hash.collect()));
+    }
+
+    /// Whether there is no token.
+    pub fn has_no_tokens(&self) -> bool {
+        self.grants.load().is_empty()
+    }
+
+    /// Whether nothing is checked.
+    pub fn is_open(&self) -> bool {
+        self.is_open_without_tokens && self.has_no_tokens()
+    }
+
+    /// Who shows this.
+    ///
+    /// # Errors
+    /// The reason why nobody is known by it.
+    pub fn caller(&self, shown: Credential<'_>, address: IpAddr) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::unchecked(address));
+        }
+        let now = Instant::now();
+        let found = match shown {
+            Credential::Nothing if self.has_no_tokens() => return Err(Denied::NoTokens),
+            Credential::Nothing => return Err(Denied::Missing),
+            Credential::Token(token) if token.len() > limits::MAX_SHOWN_BYTES => None,
+            Credential::Token(token) => Some(TokenHash::of(token.as_bytes())),
+            Credential::Session(cookie) => Some(locked(&self.sessions).find(cookie, now).ok_or(Denied::Over)?),
+            Credential::Ticket(ticket) => locked(&self.tickets).take(ticket, now),
+        };
+        match found.and_then(|hash| self.grant(hash)) {
+            Some(grant) if grant.has_expired(now_ns()) => Err(Denied::Expired(grant.entry.name.clone())),
+            Some(grant) => Ok(Caller { address, grant: Some(grant) }),
+            None => Err(match locked(&self.failures).add(address, now) {
+                Some(wait) => Denied::TooMany(wait),
+                None if matches!(shown, Credential::Ticket(_)) => Denied::Over,
+                None => Denied::Unknown,
+            }),
+        }
+    }
+
+    fn grant(&self, hash: TokenHash) -> Option<Arc<Grant>> {
+        let key = self.key.as_ref().filter(|key| key.entry.hash == hash);
+        key.cloned().or_else(|| self.grants.load().get(&hash).cloned())
+    }
+
+    /// Whether a caller's token is still valid.
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        match &caller.grant {
+            None => self.is_open(),
+            Some(grant) => {
+                let current = self.grant(grant.entry.hash);
+                current.is_some_and(|current| current.entry == grant.entry && !grant.has_expired(now_ns()))
+            }
+        }
+    }
+
+    /// Starts a session. `None` if nothing is checked.
+    ///
+    /// # Errors
+    /// The operating system has no random numbers.
+    pub fn open_session(&self, caller: &Caller) -> Result<Option<Token>, getrandom::Error> {
+        make(&self.sessions, caller)
+    }
+
+    /// Ends a session.
+    pub fn close_session(&self, cookie: &str) {
+        locked(&self.sessions).take(cookie, Instant::now());
+    }
+
+    /// Makes a ticket. `None` if nothing is checked.
+    ///
+    /// # Errors
+    /// The operating system has no random numbers.
+    pub fn ticket(&self, caller: &Caller) -> Result<Option<Token>, getrandom::Error> {
+        make(&self.tickets, caller)
+    }
+}
+
+fn make(passes: &Mutex<Passes>, caller: &Caller) -> Result<Option<Token>, getrandom::Error> {
+    let Some(grant) = &caller.grant else { return Ok(None) };
+    locked(passes).make(grant.entry.hash, Instant::now()).map(Some)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

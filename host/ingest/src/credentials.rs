@@ -1,0 +1,126 @@
+//! What a request shows to say who sent it: a token in one of several headers, the page's cookie, or a ticket.
+//!
+//! Clients of other services know other headers than `authorization: Bearer`; all of them hold the same tokens.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, COOKIE, HeaderValue},
+    http::request::Parts,
+};
+use weir_access::{Access, Caller, Credential, Denied, SESSION_COOKIE};
+
+use std::net::IpAddr;
+
+use crate::reply::Refused;
+
+/// The parameter that has a ticket.
+const TICKET: &str = "ticket=";
+
+/// Who sent a request.
+pub(crate) fn caller(access: &Access, parts: &Parts, address: IpAddr) -> Result<Caller, Denied> {
+    if access.is_open() {
+        return Ok(Caller::unchecked(address));
+    }
+    if let Some(shown) = parts.headers.get(AUTHORIZATION) {
+        let token = token(shown).ok_or(Denied::Missing)?;
+        return access.caller(Credential::Token(&token), address);
+    }
+    let ticket = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix(TICKET)));
+    let shown = match (ticket, cookie(&parts.headers)) {
+        (Some(ticket), _) => Credential::Ticket(ticket),
+        (None, Some(cookie)) => Credential::Session(cookie),
+        (None, None) => Credential::Nothing,
+    };
+    access.caller(shown, address)
+}
+
+/// The token of `Bearer TOKEN`, or of `Basic` as its password.
+fn token(shown: &HeaderValue) -> Option<String> {
+    let (scheme, rest) = shown.to_str().ok()?.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    Some(password.to_owned())
+}
+
+/// The page's cookie.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    all.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
+        let (name, value) = cookie.trim().split_once('=')?;
+        (name == SESSION_COOKIE).then_some(value)
+    })
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Refused {
+        let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
+        let wait = denied.retry_after().map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1));
+        Refused { retry_after_s: wait, ..Refused::new(status, denied.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+    use weir_access::{Grant, Role, Token, TokenEntry};
+
+    use super::*;
+
+    fn of(headers: &[(&str, &str)], uri: &str) -> Parts {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn a_token_is_found_in_each_place_and_nothing_else_is_one() {
+        let token = Token::random().expect("random");
+        let access = Access::new(false);
+        let entry = TokenEntry {
+            name: "ci".to_owned(),
+            role: Role::Read,
+            sources: vec![],
+            routes: vec![],
+            hash: token.hash(),
+            created_ns: 0,
+            expires_ns: None,
+        };
+        access.set([Grant::new(entry).expect("a grant")]);
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), address);
+        let bearer = format!("Bearer {}", token.reveal());
+        let basic = format!("Basic {}", STANDARD.encode(format!("anyone:{}", token.reveal())));
+        let reader = known(&[("authorization", &bearer)], "/").expect("a token");
+        assert_eq!(reader.name(), Some("ci"));
+        assert!(known(&[("authorization", &basic)], "/").is_ok());
+        let session = access.open_session(&reader).expect("random").expect("a session");
+        let cookies = format!("a=b; {SESSION_COOKIE}={}; c=d", session.reveal());
+        assert!(known(&[("cookie", &cookies)], "/").is_ok());
+        let ticket = access.ticket(&reader).expect("random").expect("a ticket");
+        let uri = format!("/api/tail?backlog=1&ticket={}", ticket.reveal());
+        assert!(known(&[], &uri).is_ok());
+        assert_eq!(known(&[], &uri).err(), Some(Denied::Over), "a ticket is good once");
+        let plain = format!("token {}", token.reveal());
+        for (headers, expected) in [
+            (vec![], Denied::Missing),
+            (vec![("authorization", "Bearer weir_x")], Denied::Unknown),
+            (vec![("authorization", "Bearer ")], Denied::Unknown),
+            (vec![("authorization", "Basic %%%")], Denied::Missing),
+            (vec![("authorization", plain.as_str())], Denied::Missing),
+            (vec![("cookie", "weir_session=x")], Denied::Over),
+        ] {
+            assert_eq!(known(&headers, "/").err(), Some(expected), "{headers:?}");
+        }
+    }
+}
