@@ -222,6 +222,11 @@ impl Access {
         key.cloned().or_else(|| self.grants.load().get(&hash).cloned())
     }
 
+    /// Counts something else that was refused, like a wrong token. Returns false if the address has had too much refused.
+    pub fn note_refusal(&self, address: IpAddr) -> bool {
+        locked(&self.failures).add(address, Instant::now()).is_none()
+    }
+
     /// Whether a caller's token is still valid.
     pub fn is_current(&self, caller: &Caller) -> bool {
         match &caller.grant {

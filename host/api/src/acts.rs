@@ -125,8 +125,14 @@ pub async fn answer(
 
 /// Records that somebody may not do it.
 pub fn refused(api: &Api, act: Act, name: &str, peer: &Peer, denied: &Denied) {
-    // Beyond the limit for wrong tokens, they are not records any more, or anybody could fill the sinks.
-    if matches!(denied, Denied::TooMany(_)) {
+    // No more records than the limit for wrong tokens allows, or anybody could fill the sinks.
+    let is_recorded = match denied {
+        Denied::TooMany(_) => false,
+        // Counted already.
+        Denied::Unknown => true,
+        _ => api.access.note_refusal(peer.address),
+    };
+    if !is_recorded {
         return;
     }
     let who = peer.caller.as_ref().ok().and_then(Caller::name).map(str::to_owned);

@@ -23,7 +23,8 @@
 //! | `limits` | all limits |
 //!
 //! Invariants: only `acts` changes something; a request is answered only if the role of its route permits it, and a
-//! query selects nothing outside what its caller may read; reading never waits for a lock of the pipeline; every answer and queue is bounded.
+//! query selects nothing outside what its caller may read; reading never waits for a lock of the pipeline; every answer
+//! and queue is bounded.
 
 mod acts;
 mod events;

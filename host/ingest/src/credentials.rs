@@ -1,6 +1,8 @@
-//! What a request shows to say who sent it: a token in one of several headers, the page's cookie, or a ticket.
+//! What a request shows to say who sent it: a token, the page's cookie, or a ticket.
 //!
-//! Clients of other services know other headers than `authorization: Bearer`; all of them hold the same tokens.
+//! A token is sent as `authorization: Bearer`, or as the password of `Basic` by clients that know only that.
+
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +12,6 @@ use hyper::{
     http::request::Parts,
 };
 use weir_access::{Access, Caller, Credential, Denied, SESSION_COOKIE};
-
-use std::net::IpAddr;
 
 use crate::reply::Refused;
 

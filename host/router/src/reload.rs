@@ -145,8 +145,9 @@ impl Reload {
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
-        lock(&self.tokens).configure(&settings.tokens)?;
+        let tokens = lock(&self.tokens).prepare(&settings.tokens)?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
+        lock(&self.tokens).publish(tokens);
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -71,6 +71,13 @@ fn version(path: &Path) -> Version {
     Some((found.modified().ok()?, found.ino()))
 }
 
+/// Tokens that were read and checked, to be published.
+pub struct PreparedTokens {
+    configured: Vec<TokenSettings>,
+    grants: Vec<Grant>,
+    seen: Vec<Version>,
+}
+
 /// The tokens of a running router.
 pub struct Tokens {
     file: TokenFile,
@@ -90,7 +97,7 @@ impl Tokens {
     ) -> anyhow::Result<Tokens> {
         let access = Arc::new(Access::new(is_open_without_tokens).with_key(key));
         let mut tokens = Tokens { file: TokenFile::of(data), configured: Vec::new(), access, seen: Vec::new() };
-        tokens.configure(configured)?;
+        tokens.publish(tokens.prepare(configured)?);
         Ok(tokens)
     }
 
@@ -98,15 +105,18 @@ impl Tokens {
         self.access.clone()
     }
 
-    /// Replaces the tokens of the configuration. On an error, all tokens stay as they were.
-    pub fn configure(&mut self, configured: &[TokenSettings]) -> anyhow::Result<()> {
+    /// Reads the tokens of a configuration, and those of the data folder. Changes nothing.
+    pub fn prepare(&self, configured: &[TokenSettings]) -> anyhow::Result<PreparedTokens> {
         // Before reading, so that no change is missed.
         let seen = self.versions(configured);
-        let grants = self.grants(configured)?;
-        self.access.set(grants);
-        self.configured = configured.to_vec();
-        self.seen = seen;
-        Ok(())
+        Ok(PreparedTokens { configured: configured.to_vec(), grants: self.grants(configured)?, seen })
+    }
+
+    /// Replaces all tokens.
+    pub fn publish(&mut self, prepared: PreparedTokens) {
+        self.access.set(prepared.grants);
+        self.configured = prepared.configured;
+        self.seen = prepared.seen;
     }
 
     fn versions(&self, configured: &[TokenSettings]) -> Vec<Version> {
@@ -133,16 +143,20 @@ impl Tokens {
 
     /// Reads the tokens again if one of the files has changed.
     fn look(&mut self) {
-        let configured = self.configured.clone();
-        let versions = self.versions(&configured);
+        let versions = self.versions(&self.configured);
         if versions == self.seen {
             return;
         }
-        match self.configure(&configured) {
-            Ok(()) => tracing::info!("the tokens have changed"),
-            Err(error) => tracing::error!("the tokens stay as they were: {error:#}"),
+        match self.prepare(&self.configured) {
+            Ok(prepared) => {
+                self.publish(prepared);
+                tracing::info!("the tokens have changed");
+            }
+            Err(error) => {
+                self.seen = versions;
+                tracing::error!("the tokens stay as they were: {error:#}");
+            }
         }
-        self.seen = versions;
     }
 }
 

@@ -83,8 +83,7 @@ impl Acts for Control {
         // Nobody waits for the answer: the act is done or refused already.
         let (reply, _) = oneshot::channel();
         let written = read_json(record.to_string().as_bytes(), &defaults, &mut batch);
-        let sent = self.sender.submit(Delivery { batch, bad: Vec::new(), reply });
-        if written.is_err() || sent.is_err() {
+        if written.is_err() || self.sender.submit(Delivery { batch, bad: Vec::new(), reply }).is_err() {
             tracing::error!("this could not be recorded: {record}");
         }
     }

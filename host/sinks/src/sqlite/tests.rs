@@ -81,7 +81,7 @@ async fn a_record_is_a_row_with_the_rest_as_json() {
         "1|7|0|1700000000123456789|ERROR|api|it's \"broken\"|{\"context\":{\"user\":\"ann\"},\"routes\":[\"audit\"]}"
     );
     assert_eq!(place.ask("SELECT json_extract(fields, '$.context.user') FROM logs"), "ann");
-    assert_eq!(place.ask("PRAGMA journal_mode; PRAGMA user_version; PRAGMA integrity_check"), "wal\n3\nok");
+    assert_eq!(place.ask("PRAGMA journal_mode; PRAGMA user_version; PRAGMA integrity_check"), "wal\n4\nok");
 }
 
 #[tokio::test]
