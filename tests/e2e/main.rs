@@ -7,6 +7,7 @@
 //! | `first_minutes.rs` | the first steps of a new user work, and no secret reaches the disk |
 //! | `access.rs` | tokens, roles and scopes on every route; sessions, tickets, audit records |
 //! | `answers.rs` | the answers to senders: good, bad, too large, unreadable |
+//! | `attacks.rs` | hostile senders: each costs little, and others are served |
 //! | `api.rs` | searches over HTTP and with `weir query` |
 //! | `chain.rs` | five bundled filters work together in one chain |
 //! | `changes.rs` | the JavaScript and Python SDKs send back exactly a filter's changes |
@@ -43,6 +44,7 @@
 mod access;
 mod answers;
 mod api;
+mod attacks;
 mod canary;
 mod chain;
 mod changes;

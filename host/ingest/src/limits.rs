@@ -32,6 +32,9 @@ pub const SMALL_ANSWER_BYTES: usize = 256;
 /// Bytes counted for a page while it is created.
 pub const PAGE_BYTES: usize = 4 * 1024;
 
+/// Pages that are created at a time, others wait: each needs a thread and, for the metrics, up to 2 MiB.
+pub const PAGES_AT_A_TIME: usize = 2;
+
 /// Concurrent connections. Each costs a file descriptor and, beyond what is counted above, at most 0.6 MiB:
 ///
 /// | a connection with | KiB, measured at 400 and at 800 connections |

@@ -48,6 +48,8 @@ pub(crate) struct Endpoint {
     pub(crate) meters: Meters,
     /// Permits for decoding large bodies: one per core, because more would only compete.
     pub(crate) decoders: Arc<Semaphore>,
+    /// Permits for creating pages.
+    pages: Semaphore,
     /// Requests being answered.
     pub(crate) requests: Requests,
     /// The server's address, for the example on its front page.
@@ -76,6 +78,7 @@ impl Endpoint {
             intake,
             meters: Meters::new(),
             decoders: Arc::new(Semaphore::new(cores)),
+            pages: Semaphore::new(limits::PAGES_AT_A_TIME),
             requests,
             address,
             flooding_connections: LogLimit::default(),
@@ -227,6 +230,7 @@ async fn asked<T: Send + 'static>(
     endpoint: &Endpoint,
     question: impl FnOnce(&dyn Intake) -> T + Send + 'static,
 ) -> Option<T> {
+    let _permit = endpoint.pages.acquire().await.ok()?;
     let intake = Arc::clone(&endpoint.intake);
     tokio::task::spawn_blocking(move || question(&*intake)).await.ok()
 }

@@ -92,6 +92,9 @@ fn add(out: &mut Vec<u8>, name: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
 pub const CSV_HEAD: &str = "timestamp,level,source,message,entry_id,fields\r\n";
 
 /// Appends a record as a line of CSV (RFC 4180). Fields without a column of their own are JSON in the last one.
+///
+/// A spreadsheet takes cells that begin with certain characters for formulas, which could send other cells away. An
+/// apostrophe before them makes them text.
 pub fn write_csv(out: &mut Vec<u8>, id: EntryId, record: Record<'_>) {
     let head = record.head();
     let mut timestamp = Vec::new();
@@ -110,6 +113,9 @@ pub fn write_csv(out: &mut Vec<u8>, id: EntryId, record: Record<'_>) {
             out.push(b',');
         }
         out.push(b'"');
+        if cell.first().is_some_and(|first| b"=+-@\t\r".contains(first)) {
+            out.push(b'\'');
+        }
         for byte in cell {
             out.extend(std::iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 }));
         }
