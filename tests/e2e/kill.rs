@@ -12,6 +12,9 @@ const ROUNDS: u32 = 50;
 /// Minimum number of acknowledged records per round before the kill.
 const LOAD: usize = 40;
 
+/// Keys for the journal, in the order in which they are used.
+const KEYS: [&str; 2] = ["1f", "2e"];
+
 const CONFIGURATION: &str = r#"
 [[filter]]
 name = "redact"
@@ -27,8 +30,35 @@ rotate_size = "256KiB"
 #[test]
 fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exactly_once() {
     let home = Home::with(CONFIGURATION);
+    after_kills(&home, ROUNDS, |_| {});
+}
+
+#[test]
+fn after_kills_every_acknowledged_record_of_an_encrypted_journal_is_stored_once_while_keys_change() {
+    let home = Home::new();
+    for digits in KEYS {
+        std::fs::write(home.path(&format!("{digits}.key")), digits.repeat(32)).unwrap();
+    }
+    // Without encryption first, then with each key.
+    let configure = |round: u32| {
+        let section = match round / 5 {
+            0 => String::new(),
+            1 => format!("[encryption]\nkey = {{ file = \"{}.key\" }}\n", KEYS[0]),
+            _ => format!(
+                "[encryption]\nkey = {{ file = \"{}.key\" }}\nprevious_keys = [{{ file = \"{}.key\" }}]\n",
+                KEYS[1], KEYS[0]
+            ),
+        };
+        home.configure(&format!("{section}{CONFIGURATION}"));
+    };
+    after_kills(&home, 20, configure);
+}
+
+/// Kills a router in each round, and checks what its sinks have in the end.
+fn after_kills(home: &Home, rounds: u32, before_round: impl Fn(u32)) {
     let mut acknowledged = HashSet::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
+        before_round(round);
         let router = home.start();
         let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
         // After the client has started, and at a different moment in each round.
@@ -49,9 +79,9 @@ fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exac
 
     let rows = sqlite(&database, "select json_extract(fields, '$.id') from logs");
     let in_sqlite = times(rows.lines().map(String::from));
-    let in_file = times(lines(&home));
+    let in_file = times(lines(home));
     eprintln!(
-        "{ROUNDS} kills: {} acknowledged, {} in sqlite, {} in the file",
+        "{rounds} kills: {} acknowledged, {} in sqlite, {} in the file",
         acknowledged.len(),
         in_sqlite.len(),
         in_file.len()

@@ -25,6 +25,7 @@
 //! | `hostile.rs` | hostile filters are contained |
 //! | `reload.rs` | a changed configuration is loaded; an invalid one changes nothing |
 //! | `permissions.rs` | stored files are readable only by their owner, whatever the umask |
+//! | `encryption.rs` | encryption on disk: nothing readable, keys changed, missing keys |
 //! | `files.rs` | a file has one sink and a data folder one location, even if sinks are renamed and folders copied |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing is lost |
 //! | `quarantine.rs` | quarantined records can be listed and replayed |
@@ -55,6 +56,7 @@ mod delivery;
 mod disk;
 mod docs;
 mod docs_configuration;
+mod encryption;
 mod examples;
 mod files;
 mod filter_test;

@@ -51,6 +51,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json};
 use weir_engine::{Clock, Compiled, Engine, FilterSpec, LoadError, TestInstance};
+use weir_journal::Keys;
 use weir_record::Batch;
 
 use crate::Source;
@@ -62,8 +63,8 @@ use cases::Cases;
 use judge::{START_NS, with_options};
 use target::Target;
 
-/// Returns the journal whose records two versions are compared on.
-pub type JournalFolder<'a> = &'a dyn Fn() -> anyhow::Result<PathBuf>;
+/// Returns the journal whose records two versions are compared on: its folder, and its keys.
+pub type JournalFolder<'a> = &'a dyn Fn() -> anyhow::Result<(PathBuf, Keys)>;
 
 /// Does what the arguments request.
 pub fn run(args: &TestArgs, colours: bool, journal_folder: JournalFolder<'_>) -> anyhow::Result<ExitCode> {
@@ -209,7 +210,10 @@ impl Test<'_> {
 
     fn against(&self, old: &str) -> anyhow::Result<bool> {
         let records = match self.args.last {
-            Some(count) => against::last_records(&(self.journal_folder)()?, count)?,
+            Some(count) => {
+                let (folder, keys) = (self.journal_folder)()?;
+                against::last_records(&folder, &keys, count)?
+            }
             None => self.all_samples()?,
         };
         let module = Source::parse(old).read().map_err(anyhow::Error::msg)?;

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
+use weir_journal::cipher::{Key, Keys};
 use weir_journal::{Disk, Journal, Options, Reader, SyncMode, WhenFull};
 
 const RECORDS: u32 = 100;
@@ -75,6 +76,7 @@ fn drive(journal: &Journal, payload: &[u8]) {
 
 fn journal(folder: &Path, name: &str, options: Options, reads: bool) -> Result<Outcome, Box<dyn std::error::Error>> {
     let place = folder.join("journal");
+    let keys = options.keys.clone();
     let _ = fs::remove_dir_all(&place);
     let (journal, _) = Journal::open(Arc::new(Disk::new(&place)), options)?;
     let reader = if reads { Some(journal.reader("bench", None)?) } else { None };
@@ -88,16 +90,16 @@ fn journal(folder: &Path, name: &str, options: Options, reads: bool) -> Result<O
     });
     let (seconds, cpu_us) = (began.elapsed().as_secs_f64(), cpu_us() - cpu);
     journal.close();
-    let frames_a_group = frames_a_group(&place)?;
+    let frames_a_group = frames_a_group(&place, &keys)?;
     let outcome = Outcome { name: name.to_string(), frames: FRAMES, frames_a_group, seconds, cpu_us };
     fs::remove_dir_all(&place)?;
     Ok(outcome)
 }
 
 /// Frames that were written together have the same time.
-fn frames_a_group(place: &Path) -> Result<f64, Box<dyn std::error::Error>> {
+fn frames_a_group(place: &Path, keys: &Keys) -> Result<f64, Box<dyn std::error::Error>> {
     let (mut frames, mut groups, mut time_ns) = (0u32, 0u32, 0);
-    weir_journal::inspect::entries(&Disk::new(place), 0, |entry| {
+    weir_journal::inspect::entries(&Disk::new(place), keys, 0, |entry| {
         frames += 1;
         groups += u32::from(entry.time_ns != time_ns);
         time_ns = entry.time_ns;
@@ -165,13 +167,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::create_dir_all(&folder)?;
     // Old segments are removed continuously, as when sinks keep up.
     let options = || Options { max_size_bytes: 512 << 20, when_full: WhenFull::DropOldest, ..Options::default() };
+    let keys = Keys::new(Some(Key::parse(&Key::random()?)?), Vec::new());
     for _ in 0..3 {
+        let off_encrypted = Options { sync: SyncMode::Off, keys: keys.clone(), ..options() };
         floor(&folder, 4, true)?.print();
         floor(&folder, 8, true)?.print();
         floor(&folder, 8, false)?.print();
         journal(&folder, "journal, always", options(), false)?.print();
+        journal(&folder, "journal, always, encrypted", Options { keys: keys.clone(), ..options() }, false)?.print();
         journal(&folder, "journal, always, a reader", options(), true)?.print();
         journal(&folder, "journal, off", Options { sync: SyncMode::Off, ..options() }, false)?.print();
+        journal(&folder, "journal, off, encrypted", off_encrypted, false)?.print();
         journal(&folder, "journal, always, LZ4", Options { compress: true, ..options() }, false)?.print();
     }
     fs::remove_dir_all(&folder)?;

@@ -8,6 +8,7 @@
 //! - after a failed fsync, or a failed write whose remains can't be cut off, nothing is ever written again: the content
 //!   of the disk is unknown, and a second fsync would report success for pages that the kernel has dropped.
 
+use crate::cipher::Sealer;
 use crate::cursor::{self, Saved};
 use crate::error::AppendError;
 use crate::failure::{is_full, is_out_of_descriptors};
@@ -32,6 +33,10 @@ pub(crate) struct Active {
     pub(crate) file: Arc<dyn StoredFile>,
     pub(crate) name: String,
     mark: u32,
+    /// Encrypts the frames.
+    sealer: Option<Sealer>,
+    /// It gets no further frames, because bytes of one that failed may have reached the disk.
+    pub(crate) is_spent: bool,
     /// Its length with all written frames, visible or not.
     pub(crate) size_bytes: u64,
     /// Its length as of the last fsync.
@@ -63,6 +68,19 @@ pub(crate) struct Appender {
     pub(crate) wanted_bytes: u64,
 }
 
+impl Active {
+    /// Cuts off what a failed write may have left.
+    pub(crate) fn cut_failed_write(&mut self) -> io::Result<()> {
+        self.file.truncate(self.size_bytes)?;
+        if self.sealer.is_some() {
+            self.is_spent = true;
+            // The next segment is begun before this one is synced again.
+            self.file.sync()?;
+        }
+        Ok(())
+    }
+}
+
 impl Appender {
     /// Continues from the recovered state. Syncs it first, because a killed process may have left it in the page cache
     /// only.
@@ -89,11 +107,15 @@ impl Appender {
             let sync_off = appender.shared.options.sync == SyncMode::Off;
             let goes_on = (segment.frames > 0 && recovered.next == last + 1)
                 || (segment.frames == 0 && recovered.next == header.first);
-            if goes_on && !header.has_gaps() && header.is_unsynced() == sync_off {
+            // Only the process that created an encrypted segment writes to it (see `cipher`).
+            let is_plain = header.seal.is_none() && !appender.encrypts();
+            if goes_on && is_plain && !header.has_gaps() && header.is_unsynced() == sync_off {
                 appender.active = Some(Active {
                     file: Arc::clone(file),
                     name: segment.name.clone(),
                     mark: header.mark,
+                    sealer: None,
+                    is_spent: false,
                     size_bytes: segment.size_bytes,
                     durable_bytes: segment.size_bytes,
                 });
@@ -117,7 +139,7 @@ impl Appender {
                 done(self.free_room(room_bytes).map(|()| self.last));
                 continue;
             }
-            let prepared = self.group.prepare(payload, self.shared.options.compress);
+            let prepared = self.group.prepare(payload, self.shared.options.compress, self.encrypts());
             match self.place(prepared.frame_bytes(), is_reserved) {
                 Ok(mark) => self.enqueue(prepared, mark, time_ns, records, ledger, done),
                 Err(error) => {
@@ -155,7 +177,7 @@ impl Appender {
         let mut payload = Vec::new();
         ledger.write(&mut payload);
         // Not compressed: the buffer still contains the compressed payload of the append that needs the room.
-        let prepared = self.group.prepare(payload, false);
+        let prepared = self.group.prepare(payload, false, self.encrypts());
         let mark = match &self.active {
             Some(active) if self.fits(prepared.frame_bytes()) => Ok(active.mark),
             _ => self.begin_segment(),
@@ -186,7 +208,12 @@ impl Appender {
             records,
             records_before: self.records + self.group.records,
         };
-        self.group.push(prepared, &stamp, ledger, done);
+        let sealer = self.active.as_mut().and_then(|active| active.sealer.as_mut());
+        self.group.push(prepared, &stamp, ledger, sealer, done);
+    }
+
+    fn encrypts(&self) -> bool {
+        self.shared.options.keys.encrypts()
     }
 
     /// Makes sure that the active segment and the budget have room. Returns the segment's mark.
@@ -220,7 +247,8 @@ impl Appender {
             return false;
         };
         let used = active.size_bytes + self.group.size_bytes;
-        used == SEGMENT_HEADER_BYTES as u64 || used + frame_bytes <= self.shared.options.roll_bytes()
+        !active.is_spent
+            && (used == SEGMENT_HEADER_BYTES as u64 || used + frame_bytes <= self.shared.options.roll_bytes())
     }
 
     pub(crate) fn has_room(&self, more_bytes: u64) -> bool {
@@ -244,8 +272,14 @@ impl Appender {
             previous: self.last,
             records_before: self.records,
             created_ns: now_ns(),
+            seal: self.shared.options.keys.seal().map_err(|error| self.poison(error.to_string()))?,
         };
         let name = segment_name(header.first);
+        let keys = &self.shared.options.keys;
+        let (sealer, opener) = match (header.sealer(keys), header.opener(keys)) {
+            (Ok(sealer), Ok(opener)) => (sealer, opener),
+            (Err(error), _) | (_, Err(error)) => return Err(self.poison(error.to_string())),
+        };
         let storage = &*self.shared.storage;
         if let Some(first) = self.unfinished_segment.take_if(|first| *first != header.first) {
             let unfinished_segment = segment_name(first);
@@ -277,10 +311,11 @@ impl Appender {
         } else {
             self.size_bytes += SEGMENT_HEADER_BYTES as u64;
         }
-        state.segments.push_back(Segment::empty(&header));
+        state.segments.push_back(Segment::empty(&header, opener));
         drop(state);
         let size_bytes = SEGMENT_HEADER_BYTES as u64;
-        self.active = Some(Active { file, name, mark: header.mark, size_bytes, durable_bytes: size_bytes });
+        let mark = header.mark;
+        self.active = Some(Active { file, name, mark, sealer, is_spent: false, size_bytes, durable_bytes: size_bytes });
         Ok(header.mark)
     }
 

@@ -1,5 +1,6 @@
 //! Errors, one type for each activity of the caller: opening, appending, reading.
 
+use crate::cipher::NoKey;
 use crate::report::{Damage, Lost};
 use std::io;
 use thiserror::Error;
@@ -30,6 +31,16 @@ pub enum OpenError {
         segment: String,
         /// Its format version.
         version: u16,
+    },
+    /// A segment is encrypted with a key that was not given. Nothing was changed.
+    #[error("journal `{place}`: `{segment}` can't be read: {missing}")]
+    Key {
+        /// The folder.
+        place: String,
+        /// The file.
+        segment: String,
+        /// The key that is needed.
+        missing: NoKey,
     },
     /// The folder or a file in it can't be used.
     #[error("journal `{place}`: can't {action}: {source}")]

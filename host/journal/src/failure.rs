@@ -13,8 +13,8 @@ impl Appender {
         if !is_full(error) {
             return self.poison(format!("a write failed: {error}"));
         }
-        let cut = match &self.active {
-            Some(active) => active.file.truncate(active.size_bytes),
+        let cut = match &mut self.active {
+            Some(active) => active.cut_failed_write(),
             None => Ok(()),
         };
         match cut {

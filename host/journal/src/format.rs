@@ -18,14 +18,15 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0–7 | `WEIRJRNL` |
-//! | 8–9 | version: 2; in 1 there are no ledgers |
+//! | 8–9 | version: 2, or 3 if the frames are [encrypted](crate::cipher); in 1 there are no ledgers |
 //! | 10–11 | flags: 1 = sequences may be missing between its frames or after them (a damaged one was set aside); 2 = written with `sync = "off"` |
 //! | 12–15 | mark: a random number that begins every frame of this segment; senders can't know it, so no payload can look like a frame |
 //! | 16–23 | sequence of the first frame |
 //! | 24–31 | sequence of the last frame of the segment before (less than first − 1 after a jump of the numbering) |
 //! | 32–39 | records in all frames before this segment, since the journal began |
 //! | 40–47 | time of creation, nanoseconds since 1970 UTC, signed |
-//! | 48–59 | zero |
+//! | 48–51 | version 3: the id of the key; zero in others |
+//! | 52–59 | version 3: random, for a key of this segment alone; zero in others |
 //! | 60–63 | CRC32C of bytes 0–59 |
 //!
 //! # A frame
@@ -34,7 +35,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0–3 | the segment's mark |
-//! | 4–7 | flags: 1 = the payload is one LZ4 block; 2 = a [ledger](crate::ledger) stands at the end of the payload |
+//! | 4–7 | flags: 1 = the payload is one LZ4 block; 2 = a [ledger](crate::ledger) stands at the end of the payload; 4 = the stored payload is encrypted, and followed by a tag of 16 bytes that counts in its length. In a segment of version 3, every frame has flag 4; in others, none |
 //! | 8–11 | length of the payload as stored |
 //! | 12–15 | length of the payload as appended |
 //! | 16–23 | sequence |
@@ -49,15 +50,20 @@
 //!   end**.
 //! - A bad frame in the last segment is a torn end, unless an undamaged frame after it says that the bad one was
 //!   durable: then it is damage. A group is written in one go, so after a power cut a later frame of the group may be
-//!   complete while an earlier one is not; the `durable` field distinguishes this from damage.
+//!   complete while an earlier one is not; the `durable` field distinguishes this from damage. An encrypted frame whose
+//!   checksum is right and whose tag is wrong is damage wherever it is: no crash leaves one.
+//! - An encrypted segment whose header is damaged can't be decrypted: its key is derived from the header.
 
+use crate::cipher::{KeyId, Keys, NoKey, Opener, Seal, Sealer};
 use crate::limits::MAX_PAYLOAD_BYTES;
+use std::io;
 
 /// Length of a segment's header.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"WEIRJRNL";
-/// The version this code writes.
-pub(crate) const VERSION: u16 = 2;
+/// The versions this code writes: without and with encryption.
+const VERSION: u16 = 2;
+const SEALED_VERSION: u16 = 3;
 /// The oldest version this code reads.
 const OLDEST_VERSION: u16 = 1;
 /// Sequences may be missing in this segment or between it and the next.
@@ -77,6 +83,8 @@ pub(crate) struct SegmentHeader {
     pub previous: u64,
     pub records_before: u64,
     pub created_ns: i64,
+    /// The frames are encrypted.
+    pub seal: Option<Seal>,
 }
 
 /// Why 64 bytes are not a segment header.
@@ -92,16 +100,43 @@ impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes[0..8].copy_from_slice(MAGIC);
-        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        let version = if self.seal.is_some() { SEALED_VERSION } else { VERSION };
+        bytes[8..10].copy_from_slice(&version.to_le_bytes());
         bytes[10..12].copy_from_slice(&self.flags.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.mark.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.previous.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.records_before.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.created_ns.to_le_bytes());
+        if let Some(Seal { key, salt }) = self.seal {
+            bytes[48..52].copy_from_slice(&key.0);
+            bytes[52..60].copy_from_slice(&salt);
+        }
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..64].copy_from_slice(&crc.to_le_bytes());
         bytes
+    }
+
+    /// The header of a segment that replaces this one. It is encrypted if new segments are, or if this one was, always
+    /// with random bytes of its own.
+    pub(crate) fn for_copy(&self, keys: &Keys) -> io::Result<SegmentHeader> {
+        let seal = match (keys.seal()?, self.seal) {
+            (Some(seal), _) => Some(seal),
+            (None, Some(original)) => Some(Seal::new(original.key)?),
+            (None, None) => None,
+        };
+        Ok(SegmentHeader { seal, ..*self })
+    }
+
+    /// Decrypts the segment's frames; `None` if they are not encrypted.
+    pub(crate) fn opener(&self, keys: &Keys) -> Result<Option<Opener>, NoKey> {
+        self.seal.map(|seal| keys.opener(seal.key, &self.encode())).transpose()
+    }
+
+    /// Encrypts the frames of a segment that was created with this header just now; `None` if they are not to be
+    /// encrypted.
+    pub(crate) fn sealer(&self, keys: &Keys) -> Result<Option<Sealer>, NoKey> {
+        self.seal.map(|seal| keys.sealer(seal.key, &self.encode())).transpose()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, BadHeader> {
@@ -115,13 +150,19 @@ impl SegmentHeader {
             return Err(BadHeader::Damaged("its header has the wrong checksum"));
         }
         let version = u16_at(bytes, 8);
-        if !(OLDEST_VERSION..=VERSION).contains(&version) {
+        if !(OLDEST_VERSION..=SEALED_VERSION).contains(&version) {
             return Err(BadHeader::Newer(version));
         }
         let flags = u16_at(bytes, 10);
         if flags & !(SEGMENT_GAPS | SEGMENT_UNSYNCED) != 0 {
             return Err(BadHeader::Damaged("its header has unknown flags"));
         }
+        let seal = (version == SEALED_VERSION).then(|| {
+            let (mut key, mut salt) = ([0; 4], [0; 8]);
+            key.copy_from_slice(&bytes[48..52]);
+            salt.copy_from_slice(&bytes[52..60]);
+            Seal { key: KeyId(key), salt }
+        });
         Ok(SegmentHeader {
             flags,
             mark: u32_at(bytes, 12),
@@ -129,6 +170,7 @@ impl SegmentHeader {
             previous: u64_at(bytes, 24),
             records_before: u64_at(bytes, 32),
             created_ns: u64_at(bytes, 40).cast_signed(),
+            seal,
         })
     }
 
@@ -196,24 +238,34 @@ mod tests {
 
     #[test]
     fn any_changed_byte_of_a_segment_header_is_detected() {
-        let header =
-            SegmentHeader { flags: SEGMENT_GAPS, mark: 7, first: 3, previous: 2, records_before: 100, created_ns: -1 };
-        let bytes = header.encode();
-        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
-        for at in 0..bytes.len() {
-            let mut changed = bytes;
-            changed[at] ^= 0x10;
-            assert!(SegmentHeader::decode(&changed).is_err(), "byte {at}");
+        for seal in [None, Some(Seal { key: KeyId([1, 2, 3, 4]), salt: [5; 8] })] {
+            let header = SegmentHeader {
+                flags: SEGMENT_GAPS,
+                mark: 7,
+                first: 3,
+                previous: 2,
+                records_before: 100,
+                created_ns: -1,
+                seal,
+            };
+            let bytes = header.encode();
+            assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+            for at in 0..bytes.len() {
+                let mut changed = bytes;
+                changed[at] ^= 0x10;
+                assert!(SegmentHeader::decode(&changed).is_err(), "byte {at}");
+            }
         }
     }
 
     #[test]
     fn a_newer_version_is_not_reported_as_damage() {
-        let header = SegmentHeader { flags: 0, mark: 7, first: 3, previous: 2, records_before: 0, created_ns: 0 };
+        let header =
+            SegmentHeader { flags: 0, mark: 7, first: 3, previous: 2, records_before: 0, created_ns: 0, seal: None };
         let mut bytes = header.encode();
-        bytes[8] = 3;
+        bytes[8] = 4;
         let crc = crc32c::crc32c(&bytes[..60]).to_le_bytes();
         bytes[60..64].copy_from_slice(&crc);
-        assert_eq!(SegmentHeader::decode(&bytes), Err(BadHeader::Newer(3)));
+        assert_eq!(SegmentHeader::decode(&bytes), Err(BadHeader::Newer(4)));
     }
 }

@@ -1,9 +1,10 @@
 //! The header of a frame and the stored form of a payload. Pure functions on bytes; [`format`](crate::format) has the
 //! table.
 //!
-//! Invariant, asserted on writing and on reading: the stored length never exceeds the payload's own length, which never
-//! exceeds [`MAX_PAYLOAD_BYTES`].
+//! Invariant, asserted on writing and on reading: without the tag of an encrypted one, the stored length never exceeds
+//! the payload's own length, which never exceeds [`MAX_PAYLOAD_BYTES`].
 
+use crate::cipher::{Opener, Sealer, TAG_BYTES};
 use crate::format::{u32_at, u64_at};
 use crate::ledger::Ledger;
 use crate::limits::MAX_PAYLOAD_BYTES;
@@ -15,6 +16,10 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 52;
 pub(crate) const FRAME_LZ4: u32 = 1;
 /// A [`Ledger`] follows the batch in the payload.
 pub(crate) const FRAME_LEDGER: u32 = 2;
+/// The stored payload is encrypted.
+pub(crate) const FRAME_SEALED: u32 = 4;
+/// Everything in a header before the checksums, which an encrypted frame authenticates.
+const AUTHENTICATED_BYTES: usize = 44;
 
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +37,7 @@ pub(crate) struct FrameHeader {
 
 impl FrameHeader {
     pub(crate) fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
-        assert!(self.stored_bytes <= self.payload_bytes, "a payload never grows on disk");
+        assert!(self.stored_bytes <= self.max_stored_bytes(), "a payload never grows on disk");
         let mut bytes = [0; FRAME_HEADER_BYTES];
         bytes[0..4].copy_from_slice(&self.mark.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.flags.to_le_bytes());
@@ -70,14 +75,25 @@ impl FrameHeader {
             records: u32_at(bytes, 40),
             crc: u32_at(bytes, 44),
         };
-        if header.flags & !(FRAME_LZ4 | FRAME_LEDGER) != 0 {
+        if header.flags & !(FRAME_LZ4 | FRAME_LEDGER | FRAME_SEALED) != 0 {
             return Err("a frame has unknown flags");
         }
         let in_bounds = header.payload_bytes as usize <= MAX_PAYLOAD_BYTES;
-        if !in_bounds || header.stored_bytes > header.payload_bytes {
+        if !in_bounds || header.stored_bytes > header.max_stored_bytes() {
             return Err("a frame's length is out of range");
         }
         Ok(header)
+    }
+
+    fn max_stored_bytes(&self) -> u32 {
+        self.payload_bytes + if self.is_sealed() { TAG_BYTES as u32 } else { 0 }
+    }
+
+    /// The part of the header that an encrypted frame authenticates.
+    pub(crate) fn authenticated(&self) -> [u8; AUTHENTICATED_BYTES] {
+        let mut bytes = [0; AUTHENTICATED_BYTES];
+        bytes.copy_from_slice(&self.encode()[..AUTHENTICATED_BYTES]);
+        bytes
     }
 
     /// Length of header and payload.
@@ -85,36 +101,69 @@ impl FrameHeader {
         FRAME_HEADER_BYTES as u64 + u64::from(self.stored_bytes)
     }
 
-    /// The batch that was appended, from the stored payload. The error says what is wrong with it.
-    pub(crate) fn batch(&self, stored: Bytes) -> Result<Bytes, &'static str> {
-        let payload = self.payload(stored)?;
+    /// The batch that was appended, from the opened payload. The error says what is wrong with it.
+    pub(crate) fn batch(&self, opened: Bytes) -> Result<Bytes, &'static str> {
+        let payload = self.payload(opened)?;
         match self.has_ledger() {
             true => Ok(Ledger::split(&payload)?.0),
             false => Ok(payload),
         }
     }
 
-    /// The ledger that was appended, from the stored payload.
-    pub(crate) fn ledger(&self, stored: Bytes) -> Result<Ledger, &'static str> {
-        Ledger::read(&Ledger::split(&self.payload(stored)?)?.1)
+    /// The ledger that was appended, from the opened payload.
+    pub(crate) fn ledger(&self, opened: Bytes) -> Result<Ledger, &'static str> {
+        Ledger::read(&Ledger::split(&self.payload(opened)?)?.1)
     }
 
     pub(crate) fn has_ledger(&self) -> bool {
         self.flags & FRAME_LEDGER != 0
     }
 
-    /// Batch and ledger together, from the stored payload.
-    fn payload(&self, stored: Bytes) -> Result<Bytes, &'static str> {
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.flags & FRAME_SEALED != 0
+    }
+
+    /// Encrypts the payload that stands in `bytes` from `start` to the end, if the segment is encrypted. Returns the
+    /// header with the length, the flag and the checksum of what is stored.
+    pub(crate) fn seal(self, bytes: &mut Vec<u8>, start: usize, sealer: Option<&mut Sealer>) -> FrameHeader {
+        let mut header = FrameHeader { flags: self.flags & !FRAME_SEALED, ..self };
+        // At most MAX_PAYLOAD_BYTES, which was checked when the append was accepted, and a tag.
+        header.stored_bytes = (bytes.len() - start) as u32;
+        if let Some(sealer) = sealer {
+            header.flags |= FRAME_SEALED;
+            header.stored_bytes += TAG_BYTES as u32;
+            let tag = sealer.seal(header.sequence, &header.authenticated(), &mut bytes[start..]);
+            bytes.extend_from_slice(&tag);
+        }
+        header.crc = crc32c::crc32c(&bytes[start..]);
+        header
+    }
+
+    /// Checks the stored payload and decrypts it, if it is in a segment with this key.
+    pub(crate) fn open(&self, stored: Bytes, key: Option<&Opener>) -> Result<Bytes, &'static str> {
         if crc32c::crc32c(&stored) != self.crc {
             return Err("a frame's payload has the wrong checksum");
         }
+        match key {
+            None if self.is_sealed() => Err("an encrypted frame is in a segment without encryption"),
+            None => Ok(stored),
+            Some(_) if !self.is_sealed() => Err("a frame in an encrypted segment is not encrypted"),
+            Some(key) => {
+                let opened = key.open(self.sequence, &self.authenticated(), &stored);
+                Ok(opened.ok_or("a frame can't be decrypted: it or the segment's header was changed")?.into())
+            }
+        }
+    }
+
+    /// Batch and ledger together, from the opened payload.
+    fn payload(&self, opened: Bytes) -> Result<Bytes, &'static str> {
         if self.flags & FRAME_LZ4 == 0 {
-            if self.stored_bytes != self.payload_bytes {
+            if opened.len() != self.payload_bytes as usize {
                 return Err("a frame's lengths contradict each other");
             }
-            return Ok(stored);
+            return Ok(opened);
         }
-        match lz4_flex::block::decompress(&stored, self.payload_bytes as usize) {
+        match lz4_flex::block::decompress(&opened, self.payload_bytes as usize) {
             Ok(payload) if payload.len() == self.payload_bytes as usize => Ok(payload.into()),
             Ok(_) | Err(_) => Err("a frame's payload can't be decompressed"),
         }
@@ -179,12 +228,13 @@ mod tests {
         let mut head = header(&stored);
         head.flags = FRAME_LZ4;
         head.payload_bytes = payload.len() as u32;
-        assert_eq!(head.payload(stored.clone().into()).as_deref(), Ok(&payload[..]));
+        let opened = |head: FrameHeader, stored: &[u8]| head.payload(head.open(Bytes::copy_from_slice(stored), None)?);
+        assert_eq!(opened(head, &stored).as_deref(), Ok(&payload[..]));
         stored[3] ^= 1;
-        assert!(head.payload(stored.clone().into()).is_err());
+        assert!(opened(head, &stored).is_err());
         // Even with a matching checksum, data that can't be decompressed is an error, not a panic.
         head.crc = crc32c::crc32c(&stored[..4]);
-        assert!(head.payload(Bytes::copy_from_slice(&stored[..4])).is_err());
+        assert!(opened(head, &stored[..4]).is_err());
     }
 
     #[test]

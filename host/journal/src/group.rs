@@ -1,7 +1,8 @@
 //! The frames of one write: headers and small payloads are copied into one buffer, large payloads stay where they are.
 //!
-//! A payload is copied at most once, a large one never. Buffers are reused from group to group.
+//! A payload is copied at most once, a large one never, unless it is encrypted. Buffers are reused from group to group.
 
+use crate::cipher::{Sealer, TAG_BYTES};
 use crate::frame::{FRAME_HEADER_BYTES, FRAME_LEDGER, FRAME_LZ4, FrameHeader, compress};
 use crate::ledger::Ledger;
 use crate::limits::{COPY_BELOW_BYTES, KEEP_SCRATCH_BYTES};
@@ -31,12 +32,15 @@ pub(crate) struct Prepared {
     payload: Bytes,
     pub cost_bytes: usize,
     is_compressed: bool,
+    /// Before encryption.
     stored_bytes: usize,
+    is_encrypted: bool,
 }
 
 impl Prepared {
     pub(crate) fn frame_bytes(&self) -> u64 {
-        (FRAME_HEADER_BYTES + self.stored_bytes) as u64
+        let tag_bytes = if self.is_encrypted { TAG_BYTES } else { 0 };
+        (FRAME_HEADER_BYTES + self.stored_bytes + tag_bytes) as u64
     }
 }
 
@@ -67,7 +71,7 @@ impl Group {
     }
 
     /// Compresses the payload if requested and worthwhile. The next `push` must be of this payload.
-    pub(crate) fn prepare(&mut self, payload: Vec<u8>, wants_compression: bool) -> Prepared {
+    pub(crate) fn prepare(&mut self, payload: Vec<u8>, wants_compression: bool, is_encrypted: bool) -> Prepared {
         let is_compressed = wants_compression && compress(&payload, &mut self.compressed);
         let stored_bytes = if is_compressed { self.compressed.len() } else { payload.len() };
         Prepared {
@@ -75,14 +79,24 @@ impl Group {
             payload: Bytes::from(payload),
             is_compressed,
             stored_bytes,
+            is_encrypted,
         }
     }
 
-    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, ledger: Ledger, done: AppendCallback) {
+    /// Adds a frame to the write. `sealer`: of the segment, if it is encrypted.
+    pub(crate) fn push(
+        &mut self,
+        prepared: Prepared,
+        stamp: &Stamp,
+        ledger: Ledger,
+        sealer: Option<&mut Sealer>,
+        done: AppendCallback,
+    ) {
         let frame_bytes = prepared.frame_bytes();
-        let Prepared { payload, cost_bytes, is_compressed, stored_bytes } = prepared;
+        let Prepared { payload, cost_bytes, is_compressed, stored_bytes, is_encrypted } = prepared;
         let stored: &[u8] = if is_compressed { &self.compressed } else { &payload };
         assert_eq!(stored.len(), stored_bytes, "the payload prepared last is the one pushed");
+        assert_eq!(sealer.is_some(), is_encrypted, "a segment is encrypted as a whole");
         // Both lengths are at most MAX_PAYLOAD_BYTES (checked when the append was accepted), so they fit.
         let header = FrameHeader {
             mark: stamp.mark,
@@ -93,13 +107,18 @@ impl Group {
             durable: stamp.durable,
             time_ns: stamp.time_ns,
             records: stamp.records,
-            crc: crc32c::crc32c(stored),
+            crc: 0,
         };
         let start = self.scratch.len();
-        self.scratch.extend_from_slice(&header.encode());
-        let copied = is_compressed || stored_bytes < COPY_BELOW_BYTES;
+        let copied = is_compressed || is_encrypted || stored_bytes < COPY_BELOW_BYTES;
         if copied {
+            self.scratch.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
             self.scratch.extend_from_slice(stored);
+            let header = header.seal(&mut self.scratch, start + FRAME_HEADER_BYTES, sealer);
+            self.scratch[start..start + FRAME_HEADER_BYTES].copy_from_slice(&header.encode());
+        } else {
+            let header = FrameHeader { crc: crc32c::crc32c(stored), ..header };
+            self.scratch.extend_from_slice(&header.encode());
         }
         self.cover(start..self.scratch.len());
         if !copied {

@@ -1,11 +1,12 @@
 //! Inspects a journal's folder without opening the journal: takes no lock, changes nothing, and works beside a running
 //! journal and on a damaged one. For `weir journal inspect` and for reading entries.
 
+use crate::cipher::Keys;
 use crate::cursor;
 use crate::error::OpenError;
 use crate::format::{BadHeader, parse_segment_name, segment_name};
 use crate::reader::Entry;
-use crate::recovery::failed;
+use crate::recovery::{check_keys, failed};
 use crate::scan::{self, Found, Scan, Step};
 use crate::storage::Storage;
 use serde::Serialize;
@@ -21,6 +22,8 @@ pub struct SegmentReport {
     pub size_bytes: u64,
     /// Creation time in nanoseconds since 1970 UTC; 0 if the header can't be read.
     pub created_ns: i64,
+    /// The id of the key that it is encrypted with.
+    pub key: Option<String>,
     /// The first and last undamaged frame.
     pub sequences: Option<(u64, u64)>,
     /// Undamaged frames: all checksums match.
@@ -43,6 +46,7 @@ impl SegmentReport {
             name,
             size_bytes,
             created_ns: 0,
+            key: None,
             sequences: None,
             frames: 0,
             records: 0,
@@ -98,7 +102,8 @@ impl Inspection {
 }
 
 /// Reads the whole folder and checks every byte.
-pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
+pub fn inspect(storage: &dyn Storage, keys: &Keys) -> Result<Inspection, OpenError> {
+    check_keys(storage, keys)?;
     let mut inspection = Inspection::default();
     // Read before the folder is listed: beside a running journal, everything durable by then is in segments that the
     // list contains.
@@ -132,7 +137,7 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
                 cursor.lag_records += u64::from(found.header.records);
             }
         };
-        match inspect_segment(storage, *first, is_last.then_some(durable), before.as_ref(), &mut count) {
+        match inspect_segment(storage, keys, *first, is_last.then_some(durable), before.as_ref(), &mut count) {
             Ok((report, end)) => {
                 last = end.as_ref().map_or(last, |end| end.last);
                 inspection.segments.push(report);
@@ -162,6 +167,7 @@ struct End {
 
 fn inspect_segment(
     storage: &dyn Storage,
+    keys: &Keys,
     first: u64,
     durable_of_last: Option<u64>,
     before: Option<&End>,
@@ -189,13 +195,14 @@ fn inspect_segment(
         }
     };
     report.created_ns = header.created_ns;
+    report.key = header.seal.map(|seal| seal.key.to_string());
     if let Some(before) = before
         && header.previous != before.last
         && !(before.has_gaps && header.previous > before.last)
     {
         report.problems.push(format!("frames {} to {} before it are missing", before.last + 1, header.previous));
     }
-    let mut scan = Scan::new(&*file, &header)?;
+    let mut scan = Scan::new(&*file, &header, keys)?;
     let mut last = header.previous;
     loop {
         let (offset, due) = (scan.offset, scan.expected);
@@ -207,7 +214,7 @@ fn inspect_segment(
                 // A group being written looks the same as a torn one; neither was ever acknowledged.
                 let was_durable = further.is_some_and(|found| found.header.durable >= due);
                 let can_be_torn = durable_of_last.is_some_and(|durable| due > durable);
-                if can_be_torn && !was_durable && !broken.unreadable {
+                if can_be_torn && !was_durable && !broken.beyond_crash {
                     report.unfinished_bytes = scan.size_bytes - offset;
                     break;
                 }
@@ -230,7 +237,13 @@ fn inspect_segment(
 
 /// Calls `each` with every undamaged entry after `after`, in order, until it returns false. Entries of a running
 /// journal may appear before they are durable.
-pub fn entries(storage: &dyn Storage, after: u64, mut each: impl FnMut(Entry) -> bool) -> Result<(), OpenError> {
+pub fn entries(
+    storage: &dyn Storage,
+    keys: &Keys,
+    after: u64,
+    mut each: impl FnMut(Entry) -> bool,
+) -> Result<(), OpenError> {
+    check_keys(storage, keys)?;
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
@@ -240,7 +253,7 @@ pub fn entries(storage: &dyn Storage, after: u64, mut each: impl FnMut(Entry) ->
             continue;
         }
         let name = segment_name(*first);
-        match segment_entries(storage, &name, after, &mut each) {
+        match segment_entries(storage, keys, &name, after, &mut each) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -252,6 +265,7 @@ pub fn entries(storage: &dyn Storage, after: u64, mut each: impl FnMut(Entry) ->
 
 fn segment_entries(
     storage: &dyn Storage,
+    keys: &Keys,
     name: &str,
     after: u64,
     each: &mut dyn FnMut(Entry) -> bool,
@@ -260,7 +274,7 @@ fn segment_entries(
     let Ok(header) = scan::read_header(&*file)? else {
         return Ok(true);
     };
-    let mut scan = Scan::new(&*file, &header)?;
+    let mut scan = Scan::new(&*file, &header, keys)?;
     loop {
         let found = match scan.step() {
             Step::Frame(found) => found,
@@ -276,7 +290,7 @@ fn segment_entries(
         if found.header.sequence <= after {
             continue;
         }
-        let payload = found.header.batch(scan.stored(&found)?);
+        let payload = found.header.batch(scan.opened(&found)?);
         let Ok(payload) = payload else { continue };
         let entry = Entry {
             sequence: found.header.sequence,
@@ -292,7 +306,8 @@ fn segment_entries(
 
 /// The newest undamaged entries that together contain at least `records` records, oldest first. Reads segments
 /// backwards from the newest, and only as many as needed.
-pub fn newest(storage: &dyn Storage, records: u64) -> Result<Vec<Entry>, OpenError> {
+pub fn newest(storage: &dyn Storage, keys: &Keys, records: u64) -> Result<Vec<Entry>, OpenError> {
+    check_keys(storage, keys)?;
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
@@ -304,7 +319,7 @@ pub fn newest(storage: &dyn Storage, records: u64) -> Result<Vec<Entry>, OpenErr
         }
         let name = segment_name(first);
         let mut older = Newest { entries: VecDeque::new(), held: 0, wanted: records - held };
-        let read = segment_entries(storage, &name, 0, &mut |entry| {
+        let read = segment_entries(storage, keys, &name, 0, &mut |entry| {
             older.push(entry);
             true
         });

@@ -2,6 +2,7 @@
 //! and checks all segments) and `close` (waits for the writer).
 
 use crate::appender::Appender;
+use crate::cipher::TAG_BYTES;
 use crate::cursor::{FOLLOWER, Stored, check_name};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::format::SEGMENT_HEADER_BYTES;
@@ -164,7 +165,7 @@ impl Journal {
 
     /// Larger payloads are refused with [`AppendError::TooLarge`].
     pub fn max_payload_bytes(&self) -> u64 {
-        let overhead = 2 * SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES;
+        let overhead = 2 * SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + TAG_BYTES;
         let budget = self.inner.shared.options.max_size_bytes.saturating_sub(overhead as u64);
         budget.min(MAX_PAYLOAD_BYTES as u64)
     }

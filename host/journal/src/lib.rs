@@ -37,6 +37,7 @@
 //! | `recovery`, `salvage`, `report` | opening after a crash; setting damaged segments aside; the report about both |
 //! | `scan` | walking a segment and checking every byte |
 //! | `format`, `frame` | the bytes on disk, byte by byte |
+//! | [`cipher`] | optional encryption: keys, and why no nonce is used twice |
 //! | `ledger` | records that a filter holds back, stored together with a batch |
 //! | `reserve` | room reserved before the size of an append is known |
 //! | `cursor` | the file with all readers' positions and the last durable frame |
@@ -47,6 +48,7 @@
 //! | `options`, `error`, `stats` | configuration, errors, metrics |
 
 mod appender;
+pub mod cipher;
 mod cursor;
 pub mod disk;
 mod error;
@@ -79,12 +81,14 @@ mod sweep;
 mod tear;
 mod writer;
 
+pub use cipher::Keys;
 pub use disk::Disk;
 pub use error::{AppendError, OpenError, ReadError};
 pub use journal::Journal;
 pub use ledger::{Hold, Ledger};
 pub use options::{OnDamage, Options, SyncMode, WhenFull};
 pub use reader::{Entry, Reader};
+pub use recovery::check_keys;
 pub use report::{Damage, Lost, Recovery, SetAside, TornTail};
 pub use reserve::Reservation;
 pub use stats::{ReaderStatus, Stats, describe_metrics};

@@ -1,5 +1,6 @@
 //! Options of a journal: the checked `[journal]` section of the configuration.
 
+use crate::cipher::Keys;
 use crate::error::OpenError;
 use crate::limits;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub struct Options {
     pub recent_bytes: usize,
     /// See [`OnDamage`].
     pub on_damage: OnDamage,
+    /// Encryption of the segments; by default, there is none.
+    pub keys: Keys,
 }
 
 impl Default for Options {
@@ -67,6 +70,7 @@ impl Default for Options {
             compress: false,
             recent_bytes: limits::DEFAULT_RECENT_BYTES,
             on_damage: OnDamage::Refuse,
+            keys: Keys::default(),
         }
     }
 }

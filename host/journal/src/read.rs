@@ -1,9 +1,10 @@
 //! Reads frames from a segment file for a reader that is not served from memory. Runs on a thread that may block. One
 //! call reads about [`MAX_READ_BYTES`] at most (or one frame, if that is larger).
 //!
-//! Payloads are slices of the bytes that were read, not copies (unless compressed). A frame whose checksum doesn't
-//! match is an error, never an entry.
+//! Payloads are slices of the bytes that were read, not copies (unless compressed or encrypted). A frame whose checksum
+//! doesn't match, or that can't be decrypted, is an error, never an entry.
 
+use crate::cipher::Opener;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::limits::{MAX_READ_BYTES, SCAN_BYTES};
 use crate::reader::Entry;
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub name: String,
     pub segment: u64,
     pub mark: u32,
+    /// Decrypts the frames, if they are encrypted.
+    pub key: Option<Opener>,
     /// Where the visible part of the file ends.
     pub end: u64,
     pub place: Option<Place>,
@@ -132,7 +135,8 @@ impl Plan {
                     *records_before = place.at.records_before;
                 }
                 let stored = piece.slice(at + FRAME_HEADER_BYTES..at + frame_bytes);
-                let payload = header.batch(stored).map_err(|reason| self.damaged(place.at.offset, reason))?;
+                let payload = header.open(stored, self.key.as_ref()).and_then(|opened| header.batch(opened));
+                let payload = payload.map_err(|reason| self.damaged(place.at.offset, reason))?;
                 taken_bytes += payload_bytes;
                 entries.push(Entry {
                     sequence: header.sequence,

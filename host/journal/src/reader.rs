@@ -202,6 +202,7 @@ impl Reader {
             name: segment.name.clone(),
             segment: segment.first,
             mark: segment.mark,
+            key: segment.key.clone(),
             end: segment.size_bytes,
             place: self.place.clone(),
             start: segment.place_after(self.at.sequence),

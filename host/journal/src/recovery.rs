@@ -7,6 +7,7 @@
 //! The durable sequence in [`cursor`] distinguishes damage to the very last frames from a torn end, and reveals a
 //! missing end. Damage to frames of the last half second before a crash can't be distinguished.
 
+use crate::cipher::Keys;
 use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Saved, Stored};
 use crate::error::OpenError;
 use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name};
@@ -17,7 +18,7 @@ use crate::report::{Damage, Lost, Recovery, SetAside, TornTail};
 use crate::salvage;
 use crate::scan::{self, Scan, Step};
 use crate::segment::Segment;
-use crate::storage::{Storage, StoredFile};
+use crate::storage::{FileInfo, Storage, StoredFile};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -49,6 +50,8 @@ pub(crate) fn failed(storage: &dyn Storage, action: impl fmt::Display) -> impl F
 
 /// Opens the folder. The caller holds its lock.
 pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recovered, OpenError> {
+    // Before anything is changed.
+    check_keys(storage, &options.keys)?;
     let names = salvage::finish_interrupted(storage)?;
     let mut set_aside = Vec::new();
     // Each round sets one damaged file aside. A file can be damaged and later turn out to miss its end, too.
@@ -56,9 +59,9 @@ pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recove
     let (saved, cursors_aside) = load_cursors(storage, options)?;
     set_aside.extend(cursors_aside);
     for _ in 0..=rounds {
-        match survey(storage, &names, saved.durable) {
+        match survey(storage, &names, saved.durable, &options.keys) {
             Err(OpenError::Damaged(damage)) if options.on_damage == OnDamage::SetAside => {
-                set_aside.push(salvage::set_aside(storage, &names, *damage)?);
+                set_aside.push(salvage::set_aside(storage, &names, *damage, &options.keys)?);
             }
             Err(error) => return Err(error),
             Ok(survey) => return finish(storage, options, survey, saved, set_aside),
@@ -97,7 +100,7 @@ struct Survey {
 
 /// Checks all segments. Changes nothing except the torn end of the last. Frames up to `durable` are known to have been
 /// written completely.
-fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, OpenError> {
+fn survey(storage: &dyn Storage, names: &[u64], durable: u64, keys: &Keys) -> Result<Survey, OpenError> {
     let mut survey = Survey { segments: Vec::new(), tail: None, torn: None, held: Held::default() };
     for (at, first) in names.iter().enumerate() {
         let is_last = at + 1 == names.len();
@@ -127,7 +130,8 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
             return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
         }
         check_chain(storage, previous, &header)?;
-        let (segment, torn) = check_frames(storage, &header, &*file, is_last.then_some(durable), &mut survey.held)?;
+        let scan = Scan::new(&*file, &header, keys).map_err(failed(storage, format!("read `{name}`")))?;
+        let (segment, torn) = check_frames(storage, &header, scan, is_last.then_some(durable), &mut survey.held)?;
         survey.segments.push(segment);
         survey.torn = torn;
         survey.tail = Some(Tail { header, file });
@@ -149,6 +153,8 @@ fn recreate_segment(
         previous: previous.map_or(first.saturating_sub(1), |segment| segment.last),
         records_before: previous.map_or(0, |segment| segment.records_after),
         created_ns: salvage::now_ns(),
+        // It stays empty: what is encrypted goes into a segment that the running process created.
+        seal: None,
     };
     let name = segment_name(first);
     let file = salvage::create_segment(storage, &name, &header).map_err(failed(storage, format!("create `{name}`")))?;
@@ -180,21 +186,20 @@ fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &Segme
 fn check_frames(
     storage: &dyn Storage,
     header: &SegmentHeader,
-    file: &dyn StoredFile,
+    mut scan: Scan<'_>,
     durable_of_last: Option<u64>,
     held: &mut Held,
 ) -> Result<(Segment, Option<TornTail>), OpenError> {
-    let mut segment = Segment::empty(header);
+    let mut segment = Segment::empty(header, scan.key.clone());
     let name = segment.name.clone();
-    let mut scan = Scan::new(file, header).map_err(failed(storage, format!("read the size of `{name}`")))?;
     let broken = loop {
         match scan.step() {
             Step::Frame(found) => {
                 let FrameOf { sequence, records } = FrameOf::from(&found);
                 segment.push(sequence, records, found.header.frame_bytes());
                 if found.header.has_ledger() {
-                    let stored = scan.stored(&found).map_err(failed(storage, format!("read `{name}`")))?;
-                    match found.header.ledger(stored) {
+                    let opened = scan.opened(&found).map_err(failed(storage, format!("read `{name}`")))?;
+                    match found.header.ledger(opened) {
                         Ok(ledger) => held.apply(sequence, ledger),
                         Err(reason) => return Err(damaged(storage, &name, found.offset, sequence, None, reason)),
                     }
@@ -220,11 +225,11 @@ fn check_frames(
         };
     }
     let can_be_torn = durable_of_last.is_some_and(|durable| due > durable);
-    if !can_be_torn || broken.unreadable || next_whole.is_some() {
+    if !can_be_torn || broken.beyond_crash || next_whole.is_some() {
         let after = first_whole.as_ref();
         return Err(damaged(storage, &name, offset, due, after, broken.reason));
     }
-    file.truncate(offset).map_err(failed(storage, format!("cut the torn end of `{name}`")))?;
+    scan.file.truncate(offset).map_err(failed(storage, format!("cut the torn end of `{name}`")))?;
     let torn = TornTail { segment: name, offset, size_bytes: size_bytes - offset };
     Ok((segment, Some(torn)))
 }
@@ -306,6 +311,22 @@ fn finish(
         cursor::save(storage, &saved).map_err(failed(storage, "write `cursors`"))?;
     }
     Ok(Recovered { segments, tail, cursors: saved.cursors, held, next, report })
+}
+
+/// An error if a segment is encrypted with a key that is not given. Changes nothing.
+pub fn check_keys(storage: &dyn Storage, keys: &Keys) -> Result<(), OpenError> {
+    let mut files = storage.list().map_err(failed(storage, "list the folder"))?;
+    files.retain(|file| parse_segment_name(file.name.trim_end_matches(salvage::SALVAGED)).is_some());
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    for FileInfo { name, .. } in files {
+        let header = storage.open(&name).and_then(|file| scan::read_header(&*file));
+        // Any other problem is reported by what reads the frames, and a running journal may have removed the file.
+        if let Ok(Ok(SegmentHeader { seal: Some(seal), .. })) = header {
+            let place = storage.place();
+            keys.check(seal.key).map_err(|missing| OpenError::Key { place, segment: name, missing })?;
+        }
+    }
+    Ok(())
 }
 
 /// The names of the segments in order. Removes leftovers of a crash.

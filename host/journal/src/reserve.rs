@@ -5,6 +5,7 @@
 //! A reservation is for a number of bytes. The append may be larger, so the budget can be exceeded by what filters add
 //! to the batches in progress.
 
+use crate::cipher::TAG_BYTES;
 use crate::error::AppendError;
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::frame::FRAME_HEADER_BYTES;
@@ -42,7 +43,7 @@ pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reserv
     if let Some(reason) = poisoned {
         return Err(AppendError::Poisoned(reason));
     }
-    let size_bytes = payload_bytes + (FRAME_HEADER_BYTES + SEGMENT_HEADER_BYTES) as u64;
+    let size_bytes = payload_bytes + (FRAME_HEADER_BYTES + TAG_BYTES + SEGMENT_HEADER_BYTES) as u64;
     let expected_bytes = shared.queue.reserve(size_bytes)?;
     let reservation = Reservation { shared: Arc::clone(shared), size_bytes };
     let options = &shared.options;

@@ -3,9 +3,13 @@
 //!
 //! A crash at any point leaves either the damaged segment unchanged (an incomplete copy is discarded) or the renamed
 //! file and the complete copy (which then gets the name).
+//!
+//! Encrypted frames are decrypted and encrypted again, since the copy has another header and so another key.
 
+use crate::cipher::{Keys, Sealer};
 use crate::error::OpenError;
 use crate::format::{SEGMENT_GAPS, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
+use crate::frame::FrameHeader;
 use crate::recovery::{failed, segment_names};
 use crate::report::{Damage, SetAside};
 use crate::scan::{self, Found, Scan, Step};
@@ -80,18 +84,23 @@ pub(crate) fn rename_aside(storage: &dyn Storage, name: &str) -> Result<String, 
 }
 
 /// Sets one damaged segment aside and replaces it by its undamaged frames.
-pub(crate) fn set_aside(storage: &dyn Storage, names: &[u64], damage: Damage) -> Result<SetAside, OpenError> {
+pub(crate) fn set_aside(
+    storage: &dyn Storage,
+    names: &[u64],
+    damage: Damage,
+    keys: &Keys,
+) -> Result<SetAside, OpenError> {
     let name = damage.segment.clone();
     let while_doing = || failed(storage, format!("save the whole frames of `{name}`"));
     let at = names.iter().position(|first| segment_name(*first) == name);
     let first = at.map_or(1, |at| names[at]);
     let file = storage.open(&name).map_err(while_doing())?;
-    let header = header_or_guess(storage, &*file, names, at, first);
+    let header = header_or_guess(storage, &*file, names, at, first, keys);
     let salvaged = format!("{name}{SALVAGED}");
-    let copy = storage.create(&salvaged).map_err(while_doing())?;
-    copy.append(&mut [IoSlice::new(&header.encode())]).map_err(while_doing())?;
-    let saved_frames = copy_whole_frames(&*file, &*copy, &header).map_err(while_doing())?;
-    copy.sync().map_err(while_doing())?;
+    let with_gaps = SegmentHeader { flags: header.flags | SEGMENT_GAPS, ..header };
+    let mut copy = Copy::begin(storage, &salvaged, &with_gaps, keys).map_err(while_doing())?;
+    let saved_frames = copy_whole_frames(&*file, &mut copy, &header, keys).map_err(while_doing())?;
+    copy.file.sync().map_err(while_doing())?;
     storage.sync_folder().map_err(while_doing())?;
     let kept_as = rename_aside(storage, &name)?;
     storage.rename(&salvaged, &name).map_err(while_doing())?;
@@ -107,11 +116,12 @@ fn header_or_guess(
     names: &[u64],
     at: Option<usize>,
     first: u64,
+    keys: &Keys,
 ) -> SegmentHeader {
     if let Ok(Ok(header)) = scan::read_header(file)
         && header.first == first
     {
-        return SegmentHeader { flags: header.flags | SEGMENT_GAPS, ..header };
+        return header;
     }
     // The first frame begins with the mark, unless that is damaged too: then no frame will be found.
     let mut mark = [0; 4];
@@ -119,16 +129,16 @@ fn header_or_guess(
     let mark = if matches!(read, Ok(4)) { u32::from_le_bytes(mark) } else { new_mark() };
     let (previous, records_before) = at
         .and_then(|at| at.checked_sub(1))
-        .and_then(|before| end_of(storage, names[before]))
+        .and_then(|before| end_of(storage, names[before], keys))
         .unwrap_or((first.saturating_sub(1), 0));
-    SegmentHeader { flags: SEGMENT_GAPS, mark, first, previous, records_before, created_ns: now_ns() }
+    SegmentHeader { flags: SEGMENT_GAPS, mark, first, previous, records_before, created_ns: now_ns(), seal: None }
 }
 
 /// The last frame of a segment and the number of records up to it.
-fn end_of(storage: &dyn Storage, first: u64) -> Option<(u64, u64)> {
+fn end_of(storage: &dyn Storage, first: u64, keys: &Keys) -> Option<(u64, u64)> {
     let file = storage.open(&segment_name(first)).ok()?;
     let header = scan::read_header(&*file).ok()?.ok()?;
-    let mut scan = Scan::new(&*file, &header).ok()?;
+    let mut scan = Scan::new(&*file, &header, keys).ok()?;
     let (mut last, mut records) = (header.previous, header.records_before);
     while let Step::Frame(found) = scan.step() {
         last = found.header.sequence;
@@ -137,8 +147,33 @@ fn end_of(storage: &dyn Storage, first: u64) -> Option<(u64, u64)> {
     Some((last, records))
 }
 
-fn copy_whole_frames(file: &dyn StoredFile, copy: &dyn StoredFile, header: &SegmentHeader) -> io::Result<u64> {
-    let mut scan = Scan::new(file, header)?;
+/// A segment that is being written anew.
+struct Copy {
+    file: Arc<dyn StoredFile>,
+    mark: u32,
+    sealer: Option<Sealer>,
+}
+
+impl Copy {
+    fn begin(storage: &dyn Storage, name: &str, original: &SegmentHeader, keys: &Keys) -> io::Result<Copy> {
+        let header = original.for_copy(keys)?;
+        let sealer = header.sealer(keys).map_err(io::Error::other)?;
+        let file = storage.create(name)?;
+        file.append(&mut [IoSlice::new(&header.encode())])?;
+        Ok(Copy { file, mark: header.mark, sealer })
+    }
+
+    /// Appends a frame, with its payload as it was before it was encrypted.
+    fn push(&mut self, header: FrameHeader, opened: &[u8]) -> io::Result<()> {
+        let header = FrameHeader { mark: self.mark, ..header };
+        let mut stored = opened.to_vec();
+        let header = header.seal(&mut stored, 0, self.sealer.as_mut());
+        self.file.append(&mut [IoSlice::new(&header.encode()), IoSlice::new(&stored)])
+    }
+}
+
+fn copy_whole_frames(file: &dyn StoredFile, copy: &mut Copy, header: &SegmentHeader, keys: &Keys) -> io::Result<u64> {
+    let mut scan = Scan::new(file, header, keys)?.with_gaps();
     let mut saved = 0;
     loop {
         let found: Found = match scan.step() {
@@ -152,9 +187,7 @@ fn copy_whole_frames(file: &dyn StoredFile, copy: &dyn StoredFile, header: &Segm
                 None => return Ok(saved),
             },
         };
-        let stored = scan.stored(&found)?;
-        let head = found.header.encode();
-        copy.append(&mut [IoSlice::new(&head), IoSlice::new(&stored)])?;
+        copy.push(found.header, &scan.opened(&found)?)?;
         saved += 1;
     }
 }

@@ -1,8 +1,9 @@
 //! Walks the frames of a segment file in order, checks every byte, and finds the next undamaged frame after a bad one.
 //! Used when a journal is opened, salvaged or inspected; readers know their position and use `read`.
 //!
-//! Never holds more than one piece of the file: payloads are checked piece by piece.
+//! Never holds more than one piece of the file, or one encrypted frame: other payloads are checked piece by piece.
 
+use crate::cipher::{Keys, Opener};
 use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::limits::SCAN_BYTES;
@@ -39,27 +40,33 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub reason: String,
-    /// The disk did not return the bytes. A crash never causes this.
-    pub unreadable: bool,
+    /// No crash leaves this: the disk did not return the bytes, or a complete frame can't be decrypted.
+    pub beyond_crash: bool,
 }
 
 impl Broken {
     fn because(reason: impl Into<String>) -> Broken {
-        Broken { reason: reason.into(), unreadable: false }
+        Broken { reason: reason.into(), beyond_crash: false }
+    }
+
+    fn by_no_crash(reason: impl Into<String>) -> Broken {
+        Broken { reason: reason.into(), beyond_crash: true }
     }
 }
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Broken {
-        Broken { reason: format!("it can't be read: {error}"), unreadable: true }
+        Broken::by_no_crash(format!("it can't be read: {error}"))
     }
 }
 
 /// A walk through one segment.
 pub(crate) struct Scan<'a> {
-    file: &'a dyn StoredFile,
+    pub file: &'a dyn StoredFile,
     mark: u32,
     gaps: bool,
+    /// Decrypts the frames, if they are encrypted.
+    pub key: Option<Opener>,
     /// Where the next frame is expected.
     pub offset: u64,
     /// Its sequence (the lowest possible one, where sequences may be missing).
@@ -79,8 +86,9 @@ pub(crate) fn read_header(file: &dyn StoredFile) -> io::Result<Result<SegmentHea
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(file: &'a dyn StoredFile, header: &SegmentHeader) -> io::Result<Scan<'a>> {
+    pub(crate) fn new(file: &'a dyn StoredFile, header: &SegmentHeader, keys: &Keys) -> io::Result<Scan<'a>> {
         Ok(Scan {
+            key: header.opener(keys).map_err(io::Error::other)?,
             size_bytes: file.size_bytes()?,
             file,
             mark: header.mark,
@@ -90,6 +98,11 @@ impl<'a> Scan<'a> {
             piece: Vec::new(),
             piece_at: 0,
         })
+    }
+
+    /// Accepts missing sequences, whatever the header says.
+    pub(crate) fn with_gaps(self) -> Scan<'a> {
+        Scan { gaps: true, ..self }
     }
 
     /// Checks the expected frame and steps over it. After `Broken`, the offset is unchanged.
@@ -145,6 +158,16 @@ impl<'a> Scan<'a> {
 
     /// An undamaged frame at this offset, with any sequence.
     fn check(&mut self, offset: u64) -> Result<Found, Broken> {
+        let found = self.check_sums(offset)?;
+        if found.header.is_sealed() || self.key.is_some() {
+            let stored = self.stored(&found)?;
+            found.header.open(stored, self.key.as_ref()).map_err(Broken::by_no_crash)?;
+        }
+        Ok(found)
+    }
+
+    /// A frame at this offset with the right checksums.
+    fn check_sums(&mut self, offset: u64) -> Result<Found, Broken> {
         let left = self.size_bytes.saturating_sub(offset);
         if left < FRAME_HEADER_BYTES as u64 {
             return Err(Broken::because("a frame's header is cut short"));
@@ -195,8 +218,13 @@ impl<'a> Scan<'a> {
         Ok(&self.piece[start..])
     }
 
-    /// The frame's stored payload. Its checksum was verified when the frame was found.
-    pub(crate) fn stored(&self, found: &Found) -> io::Result<Bytes> {
+    /// The frame's payload, decrypted. It was verified when the frame was found.
+    pub(crate) fn opened(&self, found: &Found) -> io::Result<Bytes> {
+        let opened = found.header.open(self.stored(found)?, self.key.as_ref());
+        opened.map_err(io::Error::other)
+    }
+
+    fn stored(&self, found: &Found) -> io::Result<Bytes> {
         let mut stored = vec![0; found.header.stored_bytes as usize];
         let at = found.offset + FRAME_HEADER_BYTES as u64;
         let filled = read_up_to(self.file, &mut stored, at)?;

@@ -1,6 +1,7 @@
 //! The in-memory index of each segment file: its range, and positions for readers that start in the middle. Pure
 //! bookkeeping; [`read`](crate::read) reads the file and [`appender`](crate::appender) writes it.
 
+use crate::cipher::Opener;
 use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use crate::limits::INDEX_EVERY_BYTES;
 
@@ -29,11 +30,13 @@ pub(crate) struct Segment {
     pub records_after: u64,
     pub size_bytes: u64,
     pub has_gaps: bool,
+    /// Decrypts its frames, if they are encrypted.
+    pub key: Option<Opener>,
     index: Vec<IndexPoint>,
 }
 
 impl Segment {
-    pub(crate) fn empty(header: &SegmentHeader) -> Segment {
+    pub(crate) fn empty(header: &SegmentHeader, key: Option<Opener>) -> Segment {
         Segment {
             name: segment_name(header.first),
             mark: header.mark,
@@ -45,6 +48,7 @@ impl Segment {
             records_after: header.records_before,
             size_bytes: SEGMENT_HEADER_BYTES as u64,
             has_gaps: header.has_gaps(),
+            key,
             index: Vec::new(),
         }
     }
@@ -82,8 +86,16 @@ mod tests {
 
     #[test]
     fn a_reader_in_the_middle_starts_at_the_nearest_index_point_before_it() {
-        let header = SegmentHeader { flags: 0, mark: 0, first: 11, previous: 10, records_before: 500, created_ns: 0 };
-        let mut segment = Segment::empty(&header);
+        let header = SegmentHeader {
+            flags: 0,
+            mark: 0,
+            first: 11,
+            previous: 10,
+            records_before: 500,
+            created_ns: 0,
+            seal: None,
+        };
+        let mut segment = Segment::empty(&header, None);
         for sequence in 11..=1000 {
             segment.push(sequence, 2, 10_000);
         }

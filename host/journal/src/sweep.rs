@@ -5,6 +5,7 @@
 //! what it had delivered, and nothing skipped; the held records are those that were held and not released.
 
 use crate::appender::Appender;
+use crate::cipher::{KEY_BYTES, Key, Keys};
 use crate::error::OpenError;
 use crate::inspect;
 use crate::journal::{open_parts, open_reader};
@@ -23,6 +24,12 @@ const TEARS: [Tear; 6] =
 /// Sizes that produce groups within a segment, groups over several segments, and frames larger than a segment.
 const SIZES: [usize; 9] = [0, 1, 37, 300, 900, 3000, 4200, 64, 9000];
 const GROUPS: usize = 16;
+
+/// A key for the sweeps with encryption.
+fn encrypted(options: Options) -> Options {
+    let key = Key::parse(&"5e".repeat(KEY_BYTES)).expect("a key");
+    Options { keys: Keys::new(Some(key), Vec::new()), ..options }
+}
 
 fn options(sync: SyncMode, compress: bool) -> Options {
     Options { sync, compress, segment_bytes: 4096, max_size_bytes: 1 << 20, recent_bytes: 8192, ..Options::default() }
@@ -130,14 +137,14 @@ impl World {
     }
 
     /// Checks the guarantees on a recovered disk.
-    fn check(&self, disk: &Simulated, sync: SyncMode, what: &str) -> Vec<usize> {
+    fn check(&self, disk: &Simulated, Options { sync, keys, .. }: &Options, what: &str) -> Vec<usize> {
         let mut found: Vec<Entry> = Vec::new();
-        let read = inspect::entries(disk, 0, |entry| {
+        let read = inspect::entries(disk, keys, 0, |entry| {
             found.push(entry);
             true
         });
         read.expect("a recovered folder can be read");
-        assert!(inspect::inspect(disk).expect("it can be read").is_sound(), "{what}: damaged after recovery");
+        assert!(inspect::inspect(disk, keys).expect("it can be read").is_sound(), "{what}: damaged after recovery");
         let ids: Vec<usize> = found.iter().map(|entry| id_of(&entry.payload)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{what}: out of order {ids:?}");
         let sequences: Vec<u64> = found.iter().map(|entry| entry.sequence).collect();
@@ -179,7 +186,7 @@ impl World {
     /// Opens, checks, appends more, checks that numbers continue, cuts the power again, opens again.
     fn recover_and_go_on(mut self, disk: &Simulated, options: &Options, what: &str) {
         let mut opened = open(disk, options).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let found = self.check(disk, options.sync, what);
+        let found = self.check(disk, options, what);
         if options.sync == SyncMode::Always {
             self.check_held(&opened.appender, found, what);
         }
@@ -205,7 +212,7 @@ impl World {
         drop(opened);
         let disk = disk.power_cut(Tear::Lost);
         let opened = open(&disk, options).unwrap_or_else(|error| panic!("{what}, again: {error}"));
-        let found = self.check(&disk, options.sync, &format!("{what}, again"));
+        let found = self.check(&disk, options, &format!("{what}, again"));
         if options.sync == SyncMode::Always {
             self.check_held(&opened.appender, found, what);
         }
@@ -246,6 +253,11 @@ fn crash_recovery(disk: &Simulated, options: &Options) -> (Simulated, u64) {
     }
 }
 
+fn described(options: &Options) -> String {
+    let Options { sync, compress, keys, .. } = options;
+    format!("sync {sync:?}, compress {compress}, encrypted {}", keys.encrypts())
+}
+
 fn sweep_crashes(options: &Options) -> u64 {
     let mut points = 0;
     let mut in_recovery = 0;
@@ -256,7 +268,7 @@ fn sweep_crashes(options: &Options) -> u64 {
                 ended = true;
                 break;
             };
-            let what = format!("{:?}, compress {}, operation {at}, {tear:?}", options.sync, options.compress);
+            let what = format!("{}, operation {at}, {tear:?}", described(options));
             let (disk, crashes) = crash_recovery(&disk.power_cut(tear), options);
             in_recovery += crashes;
             points += 1;
@@ -266,10 +278,8 @@ fn sweep_crashes(options: &Options) -> u64 {
             break;
         }
     }
-    eprintln!(
-        "crash sweep, sync {:?}, compress {}: {points} crash points, {in_recovery} more within recovery, 0 violations",
-        options.sync, options.compress
-    );
+    let what = described(options);
+    eprintln!("crash sweep, {what}: {points} crash points, {in_recovery} more within recovery, 0 violations");
     points
 }
 
@@ -278,6 +288,19 @@ fn acknowledged_frames_survive_a_power_cut_at_every_operation() {
     let plain = sweep_crashes(&options(SyncMode::Always, false));
     let compressed = sweep_crashes(&options(SyncMode::Always, true));
     assert!(plain > 400 && compressed > 300, "{plain} and {compressed}: the workload has shrunk");
+}
+
+#[test]
+fn acknowledged_encrypted_frames_survive_a_power_cut_at_every_operation() {
+    for (sync, compress) in [
+        (SyncMode::Always, false),
+        (SyncMode::Always, true),
+        (SyncMode::Every(Duration::from_secs(3600)), false),
+        (SyncMode::Off, false),
+    ] {
+        let points = sweep_crashes(&encrypted(options(sync, compress)));
+        assert!(points > 200, "{points}: the workload has shrunk");
+    }
 }
 
 #[test]
@@ -309,19 +332,25 @@ fn without_active_segment(at: u64, fault: Fault, options: &Options) -> Option<(W
 
 #[test]
 fn after_the_active_segment_was_removed_all_acknowledged_frames_are_kept_or_opening_fails() {
-    let options = options(SyncMode::Always, false);
+    let plain = options(SyncMode::Always, false);
+    for options in [encrypted(plain.clone()), plain] {
+        sweep_removals(&options);
+    }
+}
+
+fn sweep_removals(options: &Options) {
     let (mut whole, mut refused) = (0, 0);
     for fault in [Fault::Crash, Fault::Error(ErrorKind::Other), Fault::Error(ErrorKind::StorageFull)] {
         for at in 1.. {
-            let Some((world, disk)) = without_active_segment(at, fault, &options) else {
+            let Some((world, disk)) = without_active_segment(at, fault, options) else {
                 break;
             };
             for tear in TEARS {
                 let disk = disk.power_cut(tear);
-                match open(&disk, &options) {
+                match open(&disk, options) {
                     Ok(opened) => {
                         drop(opened);
-                        world.check(&disk, options.sync, &format!("{fault:?} at operation {at}, {tear:?}"));
+                        world.check(&disk, options, &format!("{fault:?} at operation {at}, {tear:?}"));
                         whole += 1;
                     }
                     Err(error) => {
@@ -338,25 +367,31 @@ fn after_the_active_segment_was_removed_all_acknowledged_frames_are_kept_or_open
 
 #[test]
 fn a_failed_operation_loses_no_acknowledged_frame() {
-    let options = options(SyncMode::Always, false);
+    let plain = options(SyncMode::Always, false);
+    for options in [encrypted(plain.clone()), plain] {
+        sweep_failures(&options);
+    }
+}
+
+fn sweep_failures(options: &Options) {
     let mut points = 0;
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
         for at in 1.. {
-            let Some((world, disk)) = run_until(at, Fault::Error(kind), &options) else {
+            let Some((world, disk)) = run_until(at, Fault::Error(kind), options) else {
                 break;
             };
             let what = format!("{kind:?} at operation {at}");
-            world.recover_and_go_on(&disk, &options, &format!("{what}, restart"));
+            world.recover_and_go_on(&disk, options, &format!("{what}, restart"));
             points += 1;
             for tear in [Tear::Lost, Tear::Garbage(12), Tear::Holes(22)] {
-                let Some((world, disk)) = run_until(at, Fault::Error(kind), &options) else {
+                let Some((world, disk)) = run_until(at, Fault::Error(kind), options) else {
                     break;
                 };
                 points += 1;
-                world.recover_and_go_on(&disk.power_cut(tear), &options, &format!("{what}, then {tear:?}"));
+                world.recover_and_go_on(&disk.power_cut(tear), options, &format!("{what}, then {tear:?}"));
             }
         }
     }
-    eprintln!("fault sweep: {points} points, 0 violations");
+    eprintln!("fault sweep, {}: {points} points, 0 violations", described(options));
     assert!(points > 300, "{points}: the workload has shrunk");
 }

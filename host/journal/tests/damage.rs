@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
 use weir_journal::inspect::{entries, inspect, newest};
 use weir_journal::simulated::Simulated;
-use weir_journal::{Entry, Journal, OnDamage, OpenError, Options};
+use weir_journal::{Entry, Journal, Keys, OnDamage, OpenError, Options};
 
 fn options(on_damage: OnDamage) -> Options {
     Options { segment_bytes: 4096, max_size_bytes: 1 << 20, on_damage, ..Options::default() }
@@ -30,7 +30,7 @@ fn filled() -> Simulated {
 
 fn all(disk: &Simulated) -> Vec<Entry> {
     let mut found = Vec::new();
-    let read = entries(disk, 0, |entry| {
+    let read = entries(disk, &Keys::default(), 0, |entry| {
         found.push(entry);
         true
     });
@@ -65,7 +65,7 @@ const VERSION_1: [u8; 183] = [
 fn a_segment_of_version_1_can_be_read() {
     let disk = Simulated::new();
     disk.put(FIRST, VERSION_1.to_vec());
-    let report = inspect(&disk).expect("the folder can be read");
+    let report = inspect(&disk, &Keys::default()).expect("the folder can be read");
     assert!(report.is_sound(), "{report:?}");
     let found = all(&disk);
     assert_eq!(found.len(), 2);
@@ -96,7 +96,7 @@ fn damage_before_the_last_frame_is_refused_with_its_place_and_changes_nothing() 
         };
         assert_eq!((damage.segment.as_str(), damage.first_lost, damage.offset), (name, sequence, offset as u64));
         assert_eq!(disk.bytes(name), before);
-        assert!(!inspect(&disk).expect("it can be read").is_sound());
+        assert!(!inspect(&disk, &Keys::default()).expect("it can be read").is_sound());
     }
 }
 
@@ -130,14 +130,14 @@ fn setting_damage_aside_keeps_every_undamaged_frame_and_the_damaged_file() {
 fn assert_lost_and_salvaged(disk: &Simulated, left: u64, what: &str) {
     let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect_err(what);
     assert!(refused.is_damage() && refused.to_string().contains("weir journal salvage"), "{what}: {refused}");
-    assert!(!inspect(disk).expect("it can be read").is_sound(), "{what}");
+    assert!(!inspect(disk, &Keys::default()).expect("it can be read").is_sound(), "{what}");
     let (journal, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect(what);
     assert_eq!(recovery.frames, left, "{what}");
     assert!(recovery.summary().expect("it says so").contains("acknowledged"), "{what}");
     // As if killed before anything is appended.
     let disk = disk.power_cut(weir_journal::simulated::Tear::Lost);
     drop(journal);
-    assert!(inspect(&disk).expect("it can be read").is_sound(), "{what}");
+    assert!(inspect(&disk, &Keys::default()).expect("it can be read").is_sound(), "{what}");
     let (journal, _) = Journal::open(Arc::new(disk), options(OnDamage::Refuse)).expect(what);
     let (sender, receiver) = mpsc::channel();
     journal.append(b"on".to_vec(), 1, move |result| {
@@ -256,7 +256,7 @@ fn damaged_cursors_are_refused_and_can_be_set_aside() {
 fn a_running_journal_can_be_inspected() {
     let disk = filled();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
-    let report = inspect(&disk).expect("the folder can be read");
+    let report = inspect(&disk, &Keys::default()).expect("the folder can be read");
     assert!(report.is_sound());
     assert_eq!(report.segments.len(), 5);
     assert_eq!(report.segments[1].sequences, Some((7, 12)));
@@ -281,11 +281,11 @@ proptest! {
         for entry in all(&disk) {
             prop_assert_eq!(&entry.payload[..], &vec![entry.sequence as u8; 600][..]);
         }
-        let _ = inspect(&disk);
+        let _ = inspect(&disk, &Keys::default());
         if let Ok((journal, _)) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)) {
             journal.close();
         }
-        prop_assert!(inspect(&disk).expect("it can be read").is_sound());
+        prop_assert!(inspect(&disk, &Keys::default()).expect("it can be read").is_sound());
     }
 }
 
@@ -293,7 +293,11 @@ proptest! {
 fn newest_reads_backwards_across_segments_and_past_damage() {
     let disk = filled();
     let sequences = |records| -> Vec<u64> {
-        newest(&disk, records).expect("the folder can be read").iter().map(|entry| entry.sequence).collect()
+        newest(&disk, &Keys::default(), records)
+            .expect("the folder can be read")
+            .iter()
+            .map(|entry| entry.sequence)
+            .collect()
     };
     assert_eq!(sequences(0), [0; 0]);
     assert_eq!(sequences(1), [30]);

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use weir_journal::inspect;
 use weir_journal::simulated::{Fault, Simulated};
-use weir_journal::{AppendError, Disk, Entry, Hold, Journal, Ledger, Options, Reader, SyncMode, WhenFull};
+use weir_journal::{AppendError, Disk, Entry, Hold, Journal, Keys, Ledger, Options, Reader, SyncMode, WhenFull};
 
 /// Longer than anything here takes; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(60);
@@ -209,7 +209,7 @@ async fn segments_that_all_readers_passed_are_kept_until_their_space_is_needed()
     reader.commit(60);
     let oldest = |disk: &Simulated| {
         let mut first = None;
-        inspect::entries(disk, 0, |entry| {
+        inspect::entries(disk, &Keys::default(), 0, |entry| {
             first = Some(entry.sequence);
             false
         })

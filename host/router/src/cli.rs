@@ -348,6 +348,14 @@ pub enum JournalCommand {
         #[command(flatten)]
         stored: DataArgs,
     },
+    /// Makes a key that the journal and the quarantine can be encrypted with (see `[encryption]`).
+    #[command(after_help = "Examples:\n  \
+        weir journal new-key /etc/weir/data.key\n  \
+        weir journal new-key | vault kv put secret/weir key=-")]
+    NewKey {
+        /// A new file for it, readable only by its owner. Default: standard output.
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -24,7 +24,9 @@
 //! | `stages.rs` | supervises and restarts threads |
 //! | `refused.rs` | the refused configuration and modules |
 //! | `quarantine.rs` | storage for records that could not be processed |
+//! | `encryption.rs` | the keys that the journal and the quarantine are encrypted with |
 //! | `identity.rs` | the journal's unique id and the replay key |
+//! | `rights.rs` | tightens the permissions of a data folder that others may use |
 //! | `place.rs` | detects a data folder that was copied or moved |
 //! | `tokens.rs` | the tokens of the configuration and of the data folder |
 //! | `levels.rs` | minimum levels, changed while the router runs |
@@ -40,6 +42,7 @@ mod commands;
 mod config;
 mod control;
 mod descriptors;
+mod encryption;
 mod filters;
 mod health;
 mod held;
@@ -57,6 +60,7 @@ mod quarantine;
 mod reading;
 mod refused;
 mod reload;
+mod rights;
 mod sample;
 mod sink_set;
 mod stages;

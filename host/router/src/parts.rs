@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_engine::FilterSpec;
 use weir_ingest::HttpOptions;
-use weir_journal::{OnDamage, Options, SyncMode};
+use weir_journal::{Keys, OnDamage, Options, SyncMode};
 use weir_record::{Aliases, Role, Scale};
 use weir_sinks::{BuildContext, RunnerOptions, Selection};
 
@@ -13,8 +13,8 @@ use crate::config::{self, FilterSettings, Settings, SinkSettings, StandardKey};
 use crate::descriptors;
 use crate::quarantine::{Keep, QuarantineOptions};
 
-/// Options of the journal.
-pub fn journal(settings: &Settings) -> Options {
+/// Options of the journal, encrypted with these keys.
+pub fn journal(settings: &Settings, keys: Keys) -> Options {
     let journal = &settings.journal;
     Options {
         sync: match journal.sync {
@@ -32,6 +32,7 @@ pub fn journal(settings: &Settings) -> Options {
         compress: journal.compress,
         recent_bytes: journal.recent_bytes as usize,
         on_damage: OnDamage::Refuse,
+        keys,
     }
 }
 

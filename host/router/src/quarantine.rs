@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `quarantine.rs` | writes entries, which are durable when [`Quarantine::sync`] returns |
 //! | `quarantine/entry.rs` | the format of an entry |
+//! | `quarantine/sealed.rs` | encrypted files |
 //! | `quarantine/origin.rs` | disk usage by origin, and which files to remove |
 //! | `quarantine/read.rs` | reads entries, and records which were replayed |
 //! | `quarantine/browse.rs` | entries for the API: page by page, and by their place |
@@ -20,23 +21,27 @@ pub mod delete;
 mod entry;
 mod origin;
 pub mod read;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use metrics::counter;
+use weir_journal::Keys;
 use weir_journal::disk::create_folder;
 
 use crate::limits;
 pub use entry::QuarantineEntry;
 use origin::Origin;
+use sealed::{FileSealer, HEADER_BYTES};
 
 /// What is kept of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,13 @@ pub struct QuarantineOptions {
     pub max_age: Duration,
 }
 
+/// The folder of a quarantine, and the keys that its files are encrypted with.
+#[derive(Clone, Debug)]
+pub struct QuarantineFolder {
+    pub path: PathBuf,
+    pub keys: Keys,
+}
+
 /// Why an entry could not be kept.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -71,7 +83,7 @@ pub struct QuarantineError {
 
 /// The quarantine of a running router.
 pub struct Quarantine {
-    folder: PathBuf,
+    folder: QuarantineFolder,
     state: Mutex<State>,
 }
 
@@ -90,22 +102,37 @@ struct Open {
     file: File,
     path: PathBuf,
     size_bytes: u64,
-    /// Entries at its end that are not synced.
+    synced_bytes: u64,
+    /// Entries at its end that are not synced, as they are without encryption.
     unsynced: Vec<u8>,
+    sealer: Option<FileSealer>,
+}
+
+/// Fails if a file is encrypted with a key that is missing. Changes nothing.
+pub fn check_keys(folder: &Path, keys: &Keys) -> anyhow::Result<()> {
+    for file in read::files(folder)? {
+        let mut header = [0; HEADER_BYTES];
+        // Shorter files have no entries.
+        let is_read = File::open(&file.path).and_then(|mut file| file.read_exact(&mut header)).is_ok();
+        if let Some(key) = sealed::key_of(&header).filter(|_| is_read) {
+            keys.check(key).with_context(|| format!("quarantine: {} can't be read", file.path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 impl Quarantine {
     /// Creates the folder if it is missing, accessible only to its owner, and removes old files.
-    pub fn open(folder: &Path, options: QuarantineOptions) -> Result<Self, QuarantineError> {
-        let failed = |doing| move |source| QuarantineError { path: folder.to_path_buf(), doing, source };
-        create_folder(folder, 0o700).map_err(failed("create the folder"))?;
+    pub fn open(folder: QuarantineFolder, options: QuarantineOptions) -> Result<Self, QuarantineError> {
+        let failed = |source| QuarantineError { path: folder.path.clone(), doing: "create the folder", source };
+        create_folder(&folder.path, 0o700).map_err(failed)?;
         let state = State { options, open: Vec::new(), to_rewrite: BTreeMap::new(), size_bytes: 0 };
-        let quarantine = Self { folder: folder.to_path_buf(), state: Mutex::new(state) };
+        let quarantine = Self { folder, state: Mutex::new(state) };
         quarantine.tidy(&mut quarantine.lock(), 0)?;
         Ok(quarantine)
     }
 
-    pub fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &QuarantineFolder {
         &self.folder
     }
 
@@ -148,7 +175,11 @@ impl Quarantine {
         }
         while let Some(at) = state.open.iter().position(|open| !open.unsynced.is_empty()) {
             match state.open[at].file.sync_data() {
-                Ok(()) => state.open[at].unsynced.clear(),
+                Ok(()) => {
+                    let open = &mut state.open[at];
+                    open.synced_bytes = open.size_bytes;
+                    open.unsynced.clear();
+                }
                 Err(source) => return Err(set_aside_unsynced(state, at, source)),
             }
         }
@@ -183,17 +214,20 @@ impl Quarantine {
     fn write(&self, state: &mut State, origin: Origin, bytes: &[u8]) -> Result<(), QuarantineError> {
         let at = self.file_for(state, origin, bytes.len() as u64)?;
         let open = &mut state.open[at];
-        if let Err(source) = open.file.write_all(bytes) {
+        let sealed = open.sealer.as_mut().map(|sealer| sealer.seal(bytes));
+        let stored = sealed.as_deref().unwrap_or(bytes);
+        if let Err(source) = open.file.write_all(stored) {
             let path = open.path.clone();
-            // Truncate the partial entry; if that fails too, rewrite the entries before it to another file.
-            if open.file.set_len(open.size_bytes).is_err() {
+            // Truncate the partial entry; if that fails too, rewrite the entries before it to another file. That is
+            // always done with an encrypted file, because nothing else may be encrypted in place of this entry.
+            if open.sealer.is_some() || open.file.set_len(open.size_bytes).is_err() {
                 set_aside_unsynced(state, at, std::io::ErrorKind::Other.into());
             }
             return Err(QuarantineError { path, doing: "write an entry", source });
         }
-        open.size_bytes += bytes.len() as u64;
+        open.size_bytes += stored.len() as u64;
         open.unsynced.extend_from_slice(bytes);
-        state.size_bytes += bytes.len() as u64;
+        state.size_bytes += stored.len() as u64;
         Ok(())
     }
 
@@ -217,11 +251,20 @@ impl Quarantine {
             self.close(state, 0)?;
         }
         let name = format!("{}{}.{}", weir_record::time::now_ns(), origin.suffix(), entry::EXTENSION);
-        let path = self.folder.join(name);
+        let path = self.folder.path.join(name);
         let failed = |source| QuarantineError { path: path.clone(), doing: "create a file", source };
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        state.open.push(Open { origin, file, path, size_bytes: 0, unsynced: Vec::new() });
+        let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        let (sealer, header) = FileSealer::begin(&self.folder.keys).map_err(failed)?.unzip();
+        let header: &[u8] = header.as_ref().map_or(&[], |header| header);
+        file.write_all(header).map_err(|source| {
+            // Without entries, it is of no use.
+            let _ = std::fs::remove_file(&path);
+            failed(source)
+        })?;
+        File::open(&self.folder.path).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        let size_bytes = header.len() as u64;
+        state.size_bytes += size_bytes;
+        state.open.push(Open { origin, file, path, size_bytes, synced_bytes: 0, unsynced: Vec::new(), sealer });
         Ok(state.open.len() - 1)
     }
 
@@ -263,11 +306,11 @@ impl Quarantine {
     }
 
     fn files(&self) -> Result<Vec<read::QuarantineFile>, QuarantineError> {
-        read::files(&self.folder).map_err(|source| self.unseen(source))
+        read::files(&self.folder.path).map_err(|source| self.unseen(source))
     }
 
     fn unseen(&self, source: std::io::Error) -> QuarantineError {
-        QuarantineError { path: self.folder.clone(), doing: "list the folder", source }
+        QuarantineError { path: self.folder.path.clone(), doing: "list the folder", source }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -278,10 +321,9 @@ impl Quarantine {
 
 /// After a failed fsync the content of the page cache is unknown, so unsynced entries are written to another file.
 fn set_aside_unsynced(state: &mut State, at: usize, source: std::io::Error) -> QuarantineError {
-    let Open { origin, file, path, size_bytes, unsynced } = state.open.swap_remove(at);
+    let Open { origin, file, path, synced_bytes, unsynced, .. } = state.open.swap_remove(at);
     // Otherwise the entries would be stored twice.
-    let durable_bytes = size_bytes - unsynced.len() as u64;
-    if let Err(error) = file.set_len(durable_bytes) {
+    if let Err(error) = file.set_len(synced_bytes) {
         tracing::debug!("can't cut {}: {error}", path.display());
     }
     if !unsynced.is_empty() {

@@ -24,13 +24,14 @@ use tokio::task::JoinHandle;
 use weir_api::Api;
 use weir_ingest::{HttpOptions, IngestError, Intake, Requests};
 use weir_journal::disk::create_folder;
-use weir_journal::{Disk, Journal};
+use weir_journal::{Disk, Journal, Keys};
 use weir_live::Live;
 use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
 use crate::config::Settings;
 use crate::control::Control;
+use crate::encryption;
 use crate::filters::{self, FilterInfo, FilterSet};
 use crate::held;
 use crate::identity;
@@ -40,9 +41,10 @@ use crate::live;
 use crate::parts;
 use crate::pipeline::{Pipeline, PipelineState};
 use crate::place::DataLocation;
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Quarantine, QuarantineFolder};
 use crate::reading::{self, ReadSide, SearchableSinks};
 use crate::refused::Refused;
+use crate::rights;
 use crate::sample::Sample;
 use crate::sink_set::SinkSet;
 use crate::stages::{self, Stages};
@@ -93,14 +95,16 @@ impl Router {
         let address = listener.local_addr()?;
         let stream_address = stream_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let data = &settings.data;
+        let keys = encryption::keys(settings)?;
         create_folder(data, 0o777)
             .with_context(|| format!("can't create the data folder {}; choose another with --data", data.display()))?;
+        rights::tighten(data)?;
         let place = DataLocation::check(data, adopt)?;
         let key = identity::replay_key(data)?;
         let tokens = open_tokens(settings, &key, [Some(address), stream_address].into_iter().flatten())?;
-        let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
-        let quarantine = Arc::new(quarantine);
-        let journal = open_journal(settings)?;
+        let folder = QuarantineFolder { path: parts::quarantine_folder(settings), keys: keys.clone() };
+        let quarantine = Arc::new(Quarantine::open(folder, parts::quarantine(settings))?);
+        let journal = open_journal(settings, keys)?;
         place.commit()?;
         let exposition = Exposition::default();
         let searchable = SearchableSinks::default();
@@ -241,9 +245,9 @@ fn open_tokens(settings: &Settings, key: &str, addresses: impl Iterator<Item = S
     Ok(tokens)
 }
 
-fn open_journal(settings: &Settings) -> anyhow::Result<Journal> {
+fn open_journal(settings: &Settings, keys: Keys) -> anyhow::Result<Journal> {
     let disk = Disk::new(parts::journal_folder(settings));
-    let (journal, recovery) = Journal::open(Arc::new(disk), parts::journal(settings))?;
+    let (journal, recovery) = Journal::open(Arc::new(disk), parts::journal(settings, keys))?;
     if let Some(found) = recovery.summary() {
         tracing::warn!("journal: {found}");
     }

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
 use weir_journal::disk::{create_folder, replace_file};
 
-/// Log files are readable by owner and group, unless the process's umask is stricter.
+/// Log files outside the data folder are readable by owner and group.
 const FILE_MODE: u32 = 0o640;
 const FOLDER_MODE: u32 = 0o750;
 /// A sink's own files are readable by their owner only.
@@ -135,6 +135,8 @@ impl Storage for FileSystem {
 #[derive(Clone, Debug)]
 pub struct Disk {
     storage: Arc<dyn Storage>,
+    /// Log files in this folder are for their owner, too.
+    private: Option<PathBuf>,
 }
 
 impl Default for Disk {
@@ -146,12 +148,23 @@ impl Default for Disk {
 impl Disk {
     /// A disk on top of this storage.
     pub fn new(storage: Arc<dyn Storage>) -> Disk {
-        Disk { storage }
+        Disk { storage, private: None }
+    }
+
+    /// With log files in this folder that only their owner can read.
+    pub fn with_private(self, folder: &Path) -> Disk {
+        Disk { private: path::absolute(folder).ok(), ..self }
+    }
+
+    fn is_private(&self, path: &Path) -> bool {
+        let private = self.private.as_deref();
+        private.is_some_and(|folder| path::absolute(path).is_ok_and(|path| path.starts_with(folder)))
     }
 
     /// Opens a log file for appending, creating it if necessary.
     pub fn open(&self, path: &Path) -> Result<File, DiskError> {
-        self.storage.open(path, FILE_MODE).map_err(|error| DiskError::new("open", path, error))
+        let mode = if self.is_private(path) { OWN_FILE_MODE } else { FILE_MODE };
+        self.storage.open(path, mode).map_err(|error| DiskError::new("open", path, error))
     }
 
     /// Opens one of the sink's own files for appending, creating it if necessary.
@@ -161,7 +174,8 @@ impl Disk {
 
     /// Creates a folder for logs and its missing parents, durably.
     pub fn create_folder(&self, path: &Path) -> Result<(), DiskError> {
-        let created = self.storage.create_folder(path, FOLDER_MODE);
+        let mode = if self.is_private(path) { OWN_FOLDER_MODE } else { FOLDER_MODE };
+        let created = self.storage.create_folder(path, mode);
         created.map_err(|error| DiskError::new("create folder", path, error))
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use weir_engine::TestInstance;
-use weir_journal::{Disk, inspect};
+use weir_journal::{Disk, Keys, inspect};
 use weir_record::Batch;
 
 use super::diff;
@@ -138,11 +138,11 @@ fn ticks(old: &mut TestInstance, new: &mut TestInstance, colours: bool) -> Strin
 }
 
 /// The newest records of a journal, oldest first. A router may be writing it.
-pub fn last_records(folder: &Path, count: usize) -> anyhow::Result<Batch> {
+pub fn last_records(folder: &Path, keys: &Keys, count: usize) -> anyhow::Result<Batch> {
     if !folder.is_dir() {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
-    let entries = inspect::newest(&Disk::new(folder), count as u64)?;
+    let entries = inspect::newest(&Disk::new(folder), keys, count as u64)?;
     let mut all = Batch::new();
     for entry in entries {
         let batch =

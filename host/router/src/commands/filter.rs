@@ -30,6 +30,9 @@ fn test(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
         Colour::Never => false,
         Colour::Auto => weir_terminal::colours(),
     };
-    let journal_folder = || Ok(parts::journal_folder(&super::quarantine::settings(&args.stored)?));
-    weir_filter_kit::test::run(&args.test, colours, &journal_folder)
+    let journal = || {
+        let settings = super::quarantine::settings(&args.stored)?;
+        Ok((parts::journal_folder(&settings), crate::encryption::keys(&settings)?))
+    };
+    weir_filter_kit::test::run(&args.test, colours, &journal)
 }

@@ -1,4 +1,4 @@
-//! `weir journal`: inspects, replays and repairs the journal.
+//! `weir journal`: inspects, replays and repairs the journal, and makes keys for it.
 
 mod replay;
 
@@ -12,6 +12,7 @@ use weir_journal::{Disk, Journal, OnDamage, Options};
 use super::quarantine::settings;
 use crate::cli::JournalCommand;
 use crate::config::Settings;
+use crate::encryption;
 use crate::parts;
 
 pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
@@ -19,6 +20,10 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
         JournalCommand::Inspect { stored, json } => inspect(&settings(&stored)?, json),
         JournalCommand::Replay(args) => replay::run(&args),
         JournalCommand::Salvage { stored } => salvage(&settings(&stored)?),
+        JournalCommand::NewKey { file } => {
+            encryption::new_key(file.as_deref())?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -27,7 +32,7 @@ fn inspect(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     if !folder.is_dir() {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
-    let found = weir_journal::inspect::inspect(&Disk::new(&folder))?;
+    let found = weir_journal::inspect::inspect(&Disk::new(&folder), &encryption::keys(settings)?)?;
     match json {
         true => weir_terminal::json(&found)?,
         false => weir_terminal::text(&table(&found))?,
@@ -40,15 +45,17 @@ fn inspect(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
 
 /// Segments, readers and problems as text.
 fn table(found: &Inspection) -> String {
-    let mut text = format!("{:<28} {:>10} {:>9} {:>11}  sequences\n", "segment", "size", "batches", "records");
+    let mut text =
+        format!("{:<28} {:>10} {:>9} {:>11}  {:<8}  sequences\n", "segment", "size", "batches", "records", "key");
     for segment in &found.segments {
         let sequences = segment.sequences.map_or("none".into(), |(first, last)| format!("{first} to {last}"));
         text.push_str(&format!(
-            "{:<28} {:>10} {:>9} {:>11}  {sequences}\n",
+            "{:<28} {:>10} {:>9} {:>11}  {:<8}  {sequences}\n",
             segment.name,
             weir_terminal::size(segment.size_bytes),
             segment.frames,
-            segment.records
+            segment.records,
+            segment.key.as_deref().unwrap_or("none")
         ));
     }
     text.push_str(&format!("\n{:<28} {:>20} {:>11}\n", "reader", "delivered up to", "to deliver"));
@@ -67,7 +74,7 @@ fn table(found: &Inspection) -> String {
 
 fn salvage(settings: &Settings) -> anyhow::Result<ExitCode> {
     let disk = Disk::new(parts::journal_folder(settings));
-    let options = Options { on_damage: OnDamage::SetAside, ..parts::journal(settings) };
+    let options = Options { on_damage: OnDamage::SetAside, ..parts::journal(settings, encryption::keys(settings)?) };
     let (journal, recovery) = Journal::open(Arc::new(disk), options)?;
     journal.close();
     weir_terminal::text(&format!(

@@ -8,6 +8,8 @@ mod replay;
 use super::run;
 use crate::cli::{DataArgs, QuarantineCommand, RunArgs};
 use crate::config::Settings;
+use crate::quarantine::QuarantineFolder;
+use crate::{encryption, parts};
 
 pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
     match command {
@@ -18,6 +20,11 @@ pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
             replay::replay(&settings, &running.router(&settings))
         }
     }
+}
+
+/// The quarantine of these settings.
+pub fn folder(settings: &Settings) -> anyhow::Result<QuarantineFolder> {
+    Ok(QuarantineFolder { path: parts::quarantine_folder(settings), keys: encryption::keys(settings)? })
 }
 
 /// Loads the settings of the router whose data a command reads.

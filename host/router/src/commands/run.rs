@@ -14,7 +14,7 @@ use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
 use crate::reload::{self, Changed, Reload, Watch};
 use crate::wiring::{Router, Stopped, engine};
-use crate::{descriptors, logging, paths};
+use crate::{descriptors, encryption, logging, paths};
 use signals::StopSignals;
 
 /// Exit code after an interrupt: 128 plus the signal number.
@@ -29,7 +29,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
     descriptors::raise_limit();
-    settings.warnings.iter().chain(&paths::unwritable(&settings)).for_each(|warning| tracing::warn!("{warning}"));
+    let warnings = [paths::unwritable(&settings), encryption::warnings(&settings)].concat();
+    settings.warnings.iter().chain(&warnings).for_each(|warning| tracing::warn!("{warning}"));
+    // Before anything is changed in the data folder.
+    encryption::check(&settings)?;
     // Created with the user's umask, because people copy modules there.
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
         tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());

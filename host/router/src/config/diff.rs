@@ -18,7 +18,7 @@ pub(super) fn at_start(raw: &raw::Config) -> AtStart {
             keys.extend(section_keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
         }
     }
-    keys.extend(["data", "ingest", "log"].into_iter().filter_map(|key| all.remove_entry(key)));
+    keys.extend(["data", "encryption", "ingest", "log"].into_iter().filter_map(|key| all.remove_entry(key)));
     keys
 }
 

@@ -5,6 +5,7 @@
 //! are found in the same run. If there are problems, the resulting `Settings` are never returned to the caller.
 
 mod chosen;
+mod encryption;
 mod filters;
 pub(super) mod hints;
 mod live;
@@ -62,6 +63,7 @@ pub(super) fn read(
         live: reader.live(&at.key("live"), &raw.live, environment),
         tokens: reader.tokens(&at.key("token"), raw.token, folder),
         journal: reader.journal(&at.key("journal"), &raw.journal),
+        encryption: reader.encryption(&at.key("encryption"), raw.encryption, folder),
         filters: reader.filters(&at.key("filter"), raw.filter),
         sinks,
         quarantine: reader.quarantine(&at.key("quarantine"), &raw.quarantine),

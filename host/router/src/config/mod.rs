@@ -40,8 +40,8 @@ pub use address::address;
 pub use names::{is_name, name_rule};
 pub use schema::schema;
 pub use settings::{
-    CanarySettings, FilterSettings, Keep, LogFormat, LogSettings, Module, OnError, Overrides, Settings, SinkSettings,
-    StandardKey, Sync, TokenSecret, TokenSettings, WhenFull,
+    CanarySettings, EncryptionSettings, FilterSettings, Keep, KeySource, LogFormat, LogSettings, Module, OnError,
+    Overrides, Settings, SinkSettings, StandardKey, Sync, TokenSecret, TokenSettings, WhenFull,
 };
 
 /// The output of `weir config init`.

@@ -32,6 +32,8 @@ pub(super) struct Config {
     pub token: BTreeMap<String, Token>,
     /// The durable log between filters and sinks.
     pub journal: Journal,
+    /// Encryption of the journal and the quarantine on disk (AES-256-GCM). Default: none.
+    pub encryption: Encryption,
     /// The filters, in the order in which records pass through them. Default: the bundled `redact`.
     pub filter: Option<Vec<Filter>>,
     /// The sinks, by name. Default: `console` and `sqlite`.
@@ -171,6 +173,28 @@ impl Default for Journal {
             recent: mib(32),
         }
     }
+}
+
+/// Encryption of the journal and the quarantine on disk (AES-256-GCM).
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Encryption {
+    /// The key for new files. Default: none, new files are not encrypted.
+    pub key: Option<KeySource>,
+    /// The keys of files that were written before `key` was changed or removed.
+    pub previous_keys: Vec<KeySource>,
+}
+
+/// Where a key comes from: `file` or `env`. A key has 32 bytes, as 64 hexadecimal digits or as Base64.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct KeySource {
+    /// The file that contains it, as `weir journal new-key` makes one; relative to this file.
+    #[schemars(length(min = 1), example = &"/etc/weir/data.key")]
+    pub file: Option<String>,
+    /// The environment variable that contains it.
+    #[schemars(length(min = 1), example = &"WEIR_DATA_KEY")]
+    pub env: Option<String>,
 }
 
 /// What the journal does when it reaches its size limit.
@@ -442,6 +466,7 @@ impl Default for Config {
             live: Live::default(),
             token: BTreeMap::new(),
             journal: Journal::default(),
+            encryption: Encryption::default(),
             filter: None,
             sink: None,
             quarantine: Quarantine::default(),

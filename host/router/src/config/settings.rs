@@ -32,6 +32,7 @@ pub struct Settings {
     pub live: LiveSettings,
     pub tokens: Vec<TokenSettings>,
     pub journal: JournalSettings,
+    pub encryption: EncryptionSettings,
     /// In the order in which records pass through them.
     pub filters: Vec<FilterSettings>,
     /// In file order.
@@ -85,6 +86,20 @@ pub enum TokenSecret {
     Hash(TokenHash),
     Environment(String),
     File(PathBuf),
+}
+
+/// Where the keys for stored data come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EncryptionSettings {
+    pub key: Option<KeySource>,
+    pub previous_keys: Vec<KeySource>,
+}
+
+/// Where a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    File(PathBuf),
+    Environment(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use weir_ingest::{Receipt, Refusal};
-use weir_journal::AppendError;
+use weir_journal::{AppendError, Keys};
 
 use super::answer::Answers;
-use crate::quarantine::{Keep, Quarantine, QuarantineOptions};
+use crate::quarantine::{Keep, Quarantine, QuarantineFolder, QuarantineOptions};
 
 type Heard = oneshot::Receiver<Result<Receipt, Refusal>>;
 
@@ -60,7 +60,8 @@ fn a_journal_failure_is_reported_to_all_senders() {
 fn a_quarantine_failure_is_reported_to_the_senders() {
     let folder = tempfile::tempdir().unwrap();
     let options = QuarantineOptions { keep: Keep::Record, max_size_bytes: 1 << 30, max_age: Duration::from_secs(3600) };
-    let quarantine = Quarantine::open(&folder.path().join("q"), options).unwrap();
+    let in_folder = QuarantineFolder { path: folder.path().join("q"), keys: Keys::default() };
+    let quarantine = Quarantine::open(in_folder, options).unwrap();
     std::fs::remove_dir(folder.path().join("q")).unwrap();
     let (mut answers, mut heard) = senders(&[1]);
     answers.quarantine(0, "trapped".into(), quarantine.keep("filter:x", "trapped", b"record"));

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use weir_api::Entries;
 use weir_record::{Record, write_json};
 
-use super::QuarantineEntry;
 use super::read::{self, Found};
+use super::{QuarantineEntry, QuarantineFolder};
 use crate::versions::at;
 
 /// Where an entry is: its time, file and end. Orders entries by time.
@@ -76,9 +76,9 @@ pub struct Page {
 }
 
 /// Calls `visit` for every entry that was not replayed.
-pub fn each(folder: &Path, mut visit: impl FnMut(Place, QuarantineEntry)) -> io::Result<()> {
-    for file in read::files(folder)? {
-        let found = match read::entries(&file.path) {
+pub fn each(folder: &QuarantineFolder, mut visit: impl FnMut(Place, QuarantineEntry)) -> io::Result<()> {
+    for file in read::files(&folder.path)? {
+        let found = match read::entries(&file.path, &folder.keys) {
             // Removed in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
@@ -91,7 +91,7 @@ pub fn each(folder: &Path, mut visit: impl FnMut(Place, QuarantineEntry)) -> io:
 }
 
 /// The newest entries before a place. All are read, since each file has those of one origin; a page of them is kept.
-pub fn page(folder: &Path, from: Option<&str>, limit: usize, after: Option<Place>) -> io::Result<Page> {
+pub fn page(folder: &QuarantineFolder, from: Option<&str>, limit: usize, after: Option<Place>) -> io::Result<Page> {
     let mut page = Page { entries: Vec::new(), next: None, groups: BTreeMap::new(), size_bytes: 0 };
     let mut newest: BTreeMap<Place, QuarantineEntry> = BTreeMap::new();
     each(folder, |place, entry| {
@@ -151,6 +151,8 @@ fn entry_json(place: &Place, entry: &QuarantineEntry) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use weir_journal::Keys;
+
     use super::*;
     use crate::quarantine::delete;
 
@@ -172,17 +174,18 @@ mod tests {
 
     #[test]
     fn entries_come_newest_first_page_by_page_whatever_file_has_them() {
-        let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), "1-aa", &[(1, "ingest"), (4, "ingest"), (5, "ingest")]);
-        put(folder.path(), "2-bb", &[(2, "sink:a"), (3, "sink:a")]);
-        let first = page(folder.path(), None, 2, None).unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let folder = QuarantineFolder { path: temp.path().to_owned(), keys: Keys::default() };
+        put(&folder.path, "1-aa", &[(1, "ingest"), (4, "ingest"), (5, "ingest")]);
+        put(&folder.path, "2-bb", &[(2, "sink:a"), (3, "sink:a")]);
+        let first = page(&folder, None, 2, None).unwrap();
         assert_eq!(times(&first), [5, 4]);
         let next = Place::parse(&first.next.as_ref().unwrap().id());
-        let second = page(folder.path(), None, 2, next).unwrap();
+        let second = page(&folder, None, 2, next).unwrap();
         assert_eq!(times(&second), [3, 2]);
-        let third = page(folder.path(), None, 2, second.next).unwrap();
+        let third = page(&folder, None, 2, second.next).unwrap();
         assert_eq!((times(&third), third.next), (vec![1], None));
-        let of_sink = page(folder.path(), Some("sink:a"), 9, None).unwrap().to_json();
+        let of_sink = page(&folder, Some("sink:a"), 9, None).unwrap().to_json();
         assert_eq!(of_sink["total"], 5);
         assert_eq!(of_sink["groups"][0], json!({ "from": "ingest", "entries": 3 }));
         assert_eq!(of_sink["entries"].as_array().map(Vec::len), Some(2));
@@ -191,12 +194,13 @@ mod tests {
 
     #[test]
     fn an_entry_is_chosen_by_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        put(folder.path(), "1-aa", &[(1, "ingest"), (1, "ingest")]);
-        let second = page(folder.path(), None, 1, None).unwrap().entries[0].0.id();
+        let temp = tempfile::tempdir().unwrap();
+        let folder = QuarantineFolder { path: temp.path().to_owned(), keys: Keys::default() };
+        put(&folder.path, "1-aa", &[(1, "ingest"), (1, "ingest")]);
+        let second = page(&folder, None, 1, None).unwrap().entries[0].0.id();
         let choice = Choice::of(&Entries::These(vec![second, "nonsense".to_owned(), "1./etc/passwd.4".to_owned()]));
-        let deleted = delete::delete(folder.path(), |place, entry| choice.has(place, entry), false).unwrap();
+        let deleted = delete::delete(&folder, |place, entry| choice.has(place, entry), false).unwrap();
         assert_eq!(deleted.entries, 1);
-        assert_eq!(page(folder.path(), None, 9, None).unwrap().entries.len(), 1);
+        assert_eq!(page(&folder, None, 9, None).unwrap().entries.len(), 1);
     }
 }

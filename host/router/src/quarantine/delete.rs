@@ -8,8 +8,8 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
+use super::QuarantineFolder;
 use super::browse::Place;
 use super::entry::{DELETED, QuarantineEntry, Slot};
 use super::origin::Origin;
@@ -23,9 +23,13 @@ pub struct Deleted {
 }
 
 /// Deletes the selected entries; with `dry_run`, only counts them.
-pub fn delete(folder: &Path, chosen: impl Fn(&Place, &QuarantineEntry) -> bool, dry_run: bool) -> io::Result<Deleted> {
+pub fn delete(
+    folder: &QuarantineFolder,
+    chosen: impl Fn(&Place, &QuarantineEntry) -> bool,
+    dry_run: bool,
+) -> io::Result<Deleted> {
     let mut deleted = Deleted::default();
-    let files = read::files(folder)?;
+    let files = read::files(&folder.path)?;
     for (number, file) in files.iter().enumerate() {
         let bytes = match std::fs::read(&file.path) {
             // The router removed it in the meantime.
@@ -34,7 +38,7 @@ pub fn delete(folder: &Path, chosen: impl Fn(&Place, &QuarantineEntry) -> bool, 
         };
         let mut places = Vec::new();
         let (mut left, mut read_to) = (0, 0);
-        for Slot { start, end, entry } in Slot::all(&bytes) {
+        for Slot { start, end, entry } in Slot::all(&bytes, &folder.keys)? {
             read_to = end;
             match entry {
                 Some(entry) if chosen(&Place::of(&file.path, end as u64, &entry), &entry) => {
@@ -59,7 +63,7 @@ pub fn delete(folder: &Path, chosen: impl Fn(&Place, &QuarantineEntry) -> bool, 
         }
     }
     if !dry_run && deleted.entries > 0 {
-        File::open(folder)?.sync_all()?;
+        File::open(&folder.path)?.sync_all()?;
     }
     Ok(deleted)
 }

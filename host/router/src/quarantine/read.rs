@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use weir_journal::Keys;
 use weir_journal::disk::replace_file;
 
 use super::entry::{EXTENSION, QuarantineEntry, Slot};
@@ -50,10 +51,10 @@ pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
 }
 
 /// The entries of a file that have not been replayed.
-pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
+pub fn entries(file: &Path, keys: &Keys) -> io::Result<Vec<Found>> {
     let bytes = std::fs::read(file)?;
     let replayed = replayed(file);
-    let whole = Slot::all(&bytes).filter(|slot| slot.end as u64 > replayed);
+    let whole = Slot::all(&bytes, keys)?.filter(|slot| slot.end as u64 > replayed);
     Ok(whole.filter_map(|slot| Some(Found { entry: slot.entry?, end: slot.end as u64 })).collect())
 }
 

@@ -2,21 +2,37 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use weir_journal::cipher::{KEY_BYTES, Key};
+
 use super::*;
 
 fn options(keep: Keep) -> QuarantineOptions {
     QuarantineOptions { keep, max_size_bytes: 64 * 1024 * 1024, max_age: Duration::from_secs(3600) }
 }
 
+fn plain(path: &Path) -> QuarantineFolder {
+    QuarantineFolder { path: path.to_owned(), keys: Keys::default() }
+}
+
+fn entries(file: &Path) -> Vec<read::Found> {
+    read::entries(file, &Keys::default()).unwrap()
+}
+
 fn all(folder: &Path) -> Vec<QuarantineEntry> {
-    read::files(folder).unwrap().iter().flat_map(|f| read::entries(&f.path).unwrap()).map(|found| found.entry).collect()
+    all_of(&plain(folder))
+}
+
+fn all_of(folder: &QuarantineFolder) -> Vec<QuarantineEntry> {
+    let files = read::files(&folder.path).unwrap();
+    let found = files.iter().flat_map(|file| read::entries(&file.path, &folder.keys).unwrap());
+    found.map(|found| found.entry).collect()
 }
 
 #[test]
 fn entries_survive_reopening_and_only_the_owner_can_read_them() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("quarantine");
-    let quarantine = Quarantine::open(&folder, options(Keep::Record)).unwrap();
+    let quarantine = Quarantine::open(plain(&folder), options(Keep::Record)).unwrap();
     quarantine.keep("filter:x", "trapped", b"\xde\0\0").unwrap();
     quarantine.keep_raw("ingest", "not an object", b"17").unwrap();
     quarantine.sync().unwrap();
@@ -35,7 +51,7 @@ fn entries_survive_reopening_and_only_the_owner_can_read_them() {
 fn records_that_are_not_to_be_kept_are_not_on_disk() {
     for keep in [Keep::Reason, Keep::Nothing] {
         let temp = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(temp.path(), options(keep)).unwrap();
+        let quarantine = Quarantine::open(plain(temp.path()), options(keep)).unwrap();
         quarantine.keep("filter:x", "trapped", b"hunter2").unwrap();
         quarantine.sync().unwrap();
         let entries = all(temp.path());
@@ -51,7 +67,7 @@ fn records_that_are_not_to_be_kept_are_not_on_disk() {
 #[test]
 fn a_torn_tail_hides_nothing_before_it() {
     let temp = tempfile::tempdir().unwrap();
-    let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+    let quarantine = Quarantine::open(plain(temp.path()), options(Keep::Record)).unwrap();
     for _ in 0..3 {
         quarantine.keep("filter:x", "trapped", b"abc").unwrap();
     }
@@ -61,7 +77,7 @@ fn a_torn_tail_hides_nothing_before_it() {
     for cut in 0..whole.len() {
         std::fs::write(&file.path, &whole[..cut]).unwrap();
         let expected = cut / (whole.len() / 3);
-        assert_eq!(read::entries(&file.path).unwrap().len(), expected);
+        assert_eq!(entries(&file.path).len(), expected);
     }
 }
 
@@ -89,7 +105,7 @@ fn over_the_size_limit_only_the_largest_origin_loses_its_oldest_entries() {
     let temp = tempfile::tempdir().unwrap();
     let max_size_bytes = 32 * 1024 * 1024;
     let quarantine =
-        Quarantine::open(temp.path(), QuarantineOptions { max_size_bytes, ..options(Keep::Record) }).unwrap();
+        Quarantine::open(plain(temp.path()), QuarantineOptions { max_size_bytes, ..options(Keep::Record) }).unwrap();
     for number in 0..20 {
         quarantine.keep("filter:x", &format!("quiet {number}"), &record("quiet", 1000)).unwrap();
         quarantine.keep_raw("ingest", &format!("unread {number}"), &[b'['; 1000]).unwrap();
@@ -112,7 +128,7 @@ fn many_sources_share_few_files_within_the_size_limit() {
     let temp = tempfile::tempdir().unwrap();
     let max_size_bytes = 1024 * 1024;
     let quarantine =
-        Quarantine::open(temp.path(), QuarantineOptions { max_size_bytes, ..options(Keep::Record) }).unwrap();
+        Quarantine::open(plain(temp.path()), QuarantineOptions { max_size_bytes, ..options(Keep::Record) }).unwrap();
     for number in 0..600 {
         quarantine.keep("filter:x", "trapped", &record(&format!("source {number}"), 4000)).unwrap();
     }
@@ -134,7 +150,7 @@ fn unsyncable(quarantine: &Quarantine) {
 fn after_a_failed_fsync_entries_are_durable_only_in_another_file() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("quarantine");
-    let quarantine = Quarantine::open(&folder, options(Keep::Record)).unwrap();
+    let quarantine = Quarantine::open(plain(&folder), options(Keep::Record)).unwrap();
     quarantine.keep_raw("ingest", "before", b"abc").unwrap();
     quarantine.sync().unwrap();
     unsyncable(&quarantine);
@@ -155,15 +171,15 @@ fn after_a_failed_fsync_entries_are_durable_only_in_another_file() {
 #[test]
 fn replayed_entries_are_not_returned_again() {
     let temp = tempfile::tempdir().unwrap();
-    let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+    let quarantine = Quarantine::open(plain(temp.path()), options(Keep::Record)).unwrap();
     for reason in ["one", "two", "three"] {
         quarantine.keep("filter:x", reason, b"abc").unwrap();
     }
     quarantine.sync().unwrap();
     let file = &read::files(temp.path()).unwrap()[0].path;
-    let second = read::entries(file).unwrap()[1].end;
+    let second = entries(file)[1].end;
     read::mark_replayed(file, second).unwrap();
-    let left = read::entries(file).unwrap();
+    let left = entries(file);
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].entry.reason, "three");
 }
@@ -171,18 +187,18 @@ fn replayed_entries_are_not_returned_again() {
 #[test]
 fn deleted_entries_are_erased_and_the_others_stay_readable() {
     let temp = tempfile::tempdir().unwrap();
-    let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+    let quarantine = Quarantine::open(plain(temp.path()), options(Keep::Record)).unwrap();
     for (from, reason) in [("filter:x", "one"), ("ingest", "two"), ("filter:x", "three"), ("filter:y", "four")] {
         quarantine.keep_raw(from, reason, format!("hunter2 of {reason}").as_bytes()).unwrap();
     }
     quarantine.sync().unwrap();
     let file = read::files(temp.path()).unwrap()[0].path.clone();
-    read::mark_replayed(&file, read::entries(&file).unwrap()[0].end).unwrap();
+    read::mark_replayed(&file, entries(&file)[0].end).unwrap();
 
     let chosen = |_: &browse::Place, entry: &QuarantineEntry| entry.from == "filter:x";
-    let counted = delete::delete(temp.path(), chosen, true).unwrap();
+    let counted = delete::delete(&plain(temp.path()), chosen, true).unwrap();
     assert_eq!((counted.entries, all(temp.path()).len()), (2, 3), "a dry run deletes nothing");
-    assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), counted);
+    assert_eq!(delete::delete(&plain(temp.path()), chosen, false).unwrap(), counted);
     // The router still has the file open and continues.
     quarantine.keep_raw("ingest", "five", b"more").unwrap();
     quarantine.sync().unwrap();
@@ -195,14 +211,14 @@ fn deleted_entries_are_erased_and_the_others_stay_readable() {
     for (text, is_there) in [("of one", false), ("of three", false), ("of two", true), ("of four", true)] {
         assert_eq!(bytes.windows(text.len()).any(|window| window == text.as_bytes()), is_there, "{text}");
     }
-    assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), delete::Deleted::default());
+    assert_eq!(delete::delete(&plain(temp.path()), chosen, false).unwrap(), delete::Deleted::default());
 }
 
 #[test]
 fn empty_files_are_removed_except_the_newest_and_damaged_ones() {
     let temp = tempfile::tempdir().unwrap();
     for _ in 0..3 {
-        let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+        let quarantine = Quarantine::open(plain(temp.path()), options(Keep::Record)).unwrap();
         quarantine.keep("filter:x", "trapped", b"abc").unwrap();
         quarantine.sync().unwrap();
     }
@@ -211,7 +227,7 @@ fn empty_files_are_removed_except_the_newest_and_damaged_ones() {
     let mut torn = std::fs::read(&files[1].path).unwrap();
     torn.extend_from_slice(b"\xff\0\0\0 and less than that");
     std::fs::write(&files[1].path, torn).unwrap();
-    assert_eq!(delete::delete(temp.path(), |_, _| true, false).unwrap().entries, 3);
+    assert_eq!(delete::delete(&plain(temp.path()), |_, _| true, false).unwrap().entries, 3);
     let left: Vec<_> = read::files(temp.path()).unwrap().into_iter().map(|file| file.path).collect();
     assert_eq!(left, [files[1].path.clone(), files[2].path.clone()]);
     assert_eq!(all(temp.path()), []);
@@ -220,7 +236,7 @@ fn empty_files_are_removed_except_the_newest_and_damaged_ones() {
 #[test]
 fn an_interrupted_deletion_leaves_an_entry_that_is_skipped() {
     let temp = tempfile::tempdir().unwrap();
-    let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+    let quarantine = Quarantine::open(plain(temp.path()), options(Keep::Record)).unwrap();
     for reason in ["one", "two"] {
         quarantine.keep("filter:x", reason, b"abc").unwrap();
     }
@@ -233,6 +249,97 @@ fn an_interrupted_deletion_leaves_an_entry_that_is_skipped() {
         cut[4] = entry::DELETED;
         cut[5..5 + zeroed.min(first - 1)].fill(0);
         std::fs::write(file, cut).unwrap();
-        assert_eq!(read::entries(file).unwrap().len(), 1, "{zeroed}");
+        assert_eq!(entries(file).len(), 1, "{zeroed}");
     }
+}
+
+fn keys(text: &str, previous: &[&str]) -> Keys {
+    let key = |text: &str| Key::parse(&text.repeat(KEY_BYTES)).unwrap();
+    Keys::new(Some(key(text)), previous.iter().map(|text| key(text)).collect())
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn encrypted_entries_are_read_with_their_key_and_deleted_without_a_trace() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = QuarantineFolder { path: temp.path().to_owned(), keys: keys("01", &[]) };
+    let quarantine = Quarantine::open(folder.clone(), options(Keep::Record)).unwrap();
+    for reason in ["one", "two", "three"] {
+        quarantine.keep_raw("ingest", reason, b"hunter2").unwrap();
+    }
+    quarantine.sync().unwrap();
+    let file = read::files(temp.path()).unwrap()[0].path.clone();
+    let whole = std::fs::read(&file).unwrap();
+    assert!(["hunter2", "ingest", "two"].iter().all(|text| !has(&whole, text)));
+    let second = |_: &browse::Place, entry: &QuarantineEntry| entry.reason == "two";
+    assert_eq!(delete::delete(&folder, second, false).unwrap().entries, 1);
+    quarantine.keep_raw("ingest", "four", b"hunter2").unwrap();
+    quarantine.sync().unwrap();
+    let reasons = |folder| all_of(folder).into_iter().map(|entry| entry.reason).collect::<Vec<_>>();
+    assert_eq!(reasons(&folder), ["one", "three", "four"]);
+
+    let rotated = QuarantineFolder { keys: keys("02", &["01"]), ..folder.clone() };
+    let next = Quarantine::open(rotated.clone(), options(Keep::Record)).unwrap();
+    next.keep_raw("ingest", "five", b"hunter2").unwrap();
+    next.sync().unwrap();
+    assert_eq!(reasons(&rotated), ["one", "three", "four", "five"]);
+    check_keys(temp.path(), &rotated.keys).unwrap();
+    for (keys, missing) in [(keys("02", &[]), "01"), (Keys::default(), "01")] {
+        let id = Key::parse(&missing.repeat(KEY_BYTES)).unwrap().id();
+        let error = format!("{:#}", check_keys(temp.path(), &keys).unwrap_err());
+        assert!(error.contains(&id.to_string()) && error.contains(".quarantine"), "{error}");
+        assert!(read::entries(&file, &keys).unwrap_err().to_string().contains(&id.to_string()));
+    }
+}
+
+#[test]
+fn no_changed_bit_of_an_encrypted_file_becomes_an_entry_that_was_not_kept() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = QuarantineFolder { path: temp.path().to_owned(), keys: keys("01", &[]) };
+    let quarantine = Quarantine::open(folder.clone(), options(Keep::Record)).unwrap();
+    for reason in ["one", "two"] {
+        quarantine.keep_raw("ingest", reason, b"what was sent").unwrap();
+    }
+    quarantine.sync().unwrap();
+    let kept = all_of(&folder);
+    let file = read::files(temp.path()).unwrap()[0].path.clone();
+    let whole = std::fs::read(&file).unwrap();
+    for bit in 0..8 * whole.len() {
+        let mut changed = whole.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&file, changed).unwrap();
+        // With another key id in the header, the key is missing.
+        let found = read::entries(&file, &folder.keys).unwrap_or_default();
+        assert!(found.iter().all(|found| kept.contains(&found.entry)), "bit {bit}");
+        assert!(found.len() < 2, "bit {bit}");
+    }
+    let (first, second) = whole[HEADER_BYTES..].split_at((whole.len() - HEADER_BYTES) / 2);
+    std::fs::write(&file, [&whole[..HEADER_BYTES], second, first].concat()).unwrap();
+    assert_eq!(all_of(&folder), [], "entries can't be exchanged");
+    for cut in 0..whole.len() {
+        std::fs::write(&file, &whole[..cut]).unwrap();
+        assert_eq!(all_of(&folder)[..], kept[..cut.saturating_sub(HEADER_BYTES) / first.len()], "cut at {cut}");
+    }
+}
+
+#[test]
+fn after_a_failed_write_encrypted_entries_continue_in_another_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = QuarantineFolder { path: temp.path().to_owned(), keys: keys("01", &[]) };
+    let quarantine = Quarantine::open(folder.clone(), options(Keep::Record)).unwrap();
+    quarantine.keep_raw("ingest", "before", b"abc").unwrap();
+    let file = quarantine.lock().open[0].path.clone();
+    // Every write fails.
+    quarantine.lock().open[0].file = File::open(&file).unwrap();
+    assert!(quarantine.keep_raw("ingest", "refused", b"abc").is_err());
+    quarantine.keep_raw("ingest", "after", b"abc").unwrap();
+    quarantine.sync().unwrap();
+    let files = read::files(temp.path()).unwrap();
+    assert_eq!(files.len(), 2);
+    let later: Vec<_> = read::entries(&files[1].path, &folder.keys).unwrap();
+    let reasons: Vec<_> = later.iter().map(|found| found.entry.reason.as_str()).collect();
+    assert_eq!(reasons, ["before", "after"]);
 }

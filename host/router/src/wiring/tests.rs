@@ -25,7 +25,7 @@ async fn router(folder: &Path) -> (Router, Settings) {
 /// Asserts that the journal is closed and can be opened again.
 fn assert_closed(settings: &Settings) {
     let disk = Disk::new(parts::journal_folder(settings));
-    assert!(Journal::open(Arc::new(disk), parts::journal(settings)).is_ok());
+    assert!(Journal::open(Arc::new(disk), parts::journal(settings, Keys::default())).is_ok());
 }
 
 async fn get(address: SocketAddr, path: &'static str) -> Result<String, String> {

@@ -170,7 +170,7 @@ pub(crate) fn outlines(given: &FileOptions, context: &BuildContext) -> Result<Ve
 }
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
-    FileSink::new(name, options(name, given)?, context, Disk::default())
+    FileSink::new(name, options(name, given)?, context, Disk::default().with_private(&context.data))
         .map(|sink| Box::new(sink) as Box<dyn Sink>)
         .map_err(|error| format!("sink `{name}`: {error}"))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use weir_journal::{Disk, Entry, Journal, OpenError, inspect};
+use weir_journal::{Disk, Entry, Journal, Keys, OpenError, inspect};
 use weir_query::{Query, moment};
 use weir_record::{Batch, time};
 use weir_sinks::{BuildContext, Indexes, Kind, Reach, Replay, Replayed, Selected, SinkError};
@@ -18,7 +18,7 @@ use crate::cli::ReplayArgs;
 use crate::commands::quarantine::settings;
 use crate::config::{Settings, SinkSettings};
 use crate::place::DataLocation;
-use crate::{identity, limits, parts};
+use crate::{encryption, identity, limits, parts};
 
 /// A position in the journal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,8 +76,10 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let disk = Disk::new(&folder);
+    let keys = encryption::keys(&settings)?;
     // Held until the end, so that no router starts in the meantime.
-    let _lock = (kind.reach == Reach::OneProcess).then(|| lock_journal(&settings, &args.sink)).transpose()?;
+    let _lock =
+        (kind.reach == Reach::OneProcess).then(|| lock_journal(&settings, &args.sink, keys.clone())).transpose()?;
     let context = BuildContext {
         data: settings.data.clone(),
         base: settings.folder.clone(),
@@ -95,7 +97,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         queries: &args.queries,
         waiting: Vec::new(),
         waiting_bytes: 0,
-        bar: bar(last_of(&disk, to)?),
+        bar: bar(last_of(&disk, &keys, to)?),
         first_seen: None,
         found: 0,
         taken: 0,
@@ -108,7 +110,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         Position::Sequence(sequence) => sequence.saturating_sub(1),
         Position::TimeNs(_) => 0,
     };
-    inspect::entries(&disk, after, |entry| {
+    inspect::entries(&disk, &keys, after, |entry| {
         if from.is_after(&entry) {
             return true;
         }
@@ -134,9 +136,9 @@ fn find<'s>(settings: &'s Settings, name: &str) -> anyhow::Result<(&'s SinkSetti
 }
 
 /// Takes the journal's lock, for a sink that only one process may write to.
-fn lock_journal(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
+fn lock_journal(settings: &Settings, sink: &str, keys: Keys) -> anyhow::Result<Journal> {
     let disk = Disk::new(parts::journal_folder(settings));
-    match Journal::open(Arc::new(disk), parts::journal(settings)) {
+    match Journal::open(Arc::new(disk), parts::journal(settings, keys)) {
         Ok((journal, _)) => Ok(journal),
         Err(OpenError::Locked { .. }) => bail!(
             "a router is running on this journal and owns the files of sink `{sink}`; stop it first, or replay to a \
@@ -147,11 +149,11 @@ fn lock_journal(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
 }
 
 /// The end of the progress bar: the requested or the newest sequence number.
-fn last_of(disk: &Disk, to: Option<Position>) -> anyhow::Result<u64> {
+fn last_of(disk: &Disk, keys: &Keys, to: Option<Position>) -> anyhow::Result<u64> {
     if let Some(Position::Sequence(sequence)) = to {
         return Ok(sequence);
     }
-    Ok(inspect::newest(disk, 1)?.last().map_or(0, |entry| entry.sequence))
+    Ok(inspect::newest(disk, keys, 1)?.last().map_or(0, |entry| entry.sequence))
 }
 
 /// The progress bar, which is shown only on a terminal.

@@ -5,7 +5,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -13,9 +12,8 @@ use weir_record::escape::escaped;
 
 use super::choice::EntryFilter;
 use crate::cli::QuarantineListArgs;
-use crate::parts;
-use crate::quarantine::QuarantineEntry;
 use crate::quarantine::read::{self, Found};
+use crate::quarantine::{QuarantineEntry, QuarantineFolder};
 
 /// Default for `--limit` when groups are shown.
 const SHOWN_GROUPS: usize = 50;
@@ -40,7 +38,7 @@ struct Total {
 
 pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
     let chosen = EntryFilter::of(&args.choice)?;
-    let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
+    let folder = super::folder(&super::settings(&args.stored)?)?;
     // `--records` implies `--entries`.
     if args.entries || args.records {
         return entries(&folder, args, &chosen);
@@ -50,7 +48,7 @@ pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
     if args.json {
         let shown: Vec<Value> = groups.iter().take(limit).map(Group::to_json).collect();
         return Ok(weir_terminal::json(&json!({
-            "folder": folder, "entries": total.entries, "bytes": total.bytes,
+            "folder": folder.path, "entries": total.entries, "bytes": total.bytes,
             "groups": shown, "groups_left_out": groups.len().saturating_sub(limit),
         }))?);
     }
@@ -64,7 +62,7 @@ pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
         weir_terminal::text(&format!("and {} more groups; use --limit 0 to show all\n", groups.len() - limit))?;
     }
     let entries = weir_terminal::count(total.entries, "entry", "entries");
-    weir_terminal::text(&format!("\n{entries}, {}, in {}\n", weir_terminal::size(total.bytes), folder.display()))?;
+    weir_terminal::text(&format!("\n{entries}, {}, in {}\n", weir_terminal::size(total.bytes), folder.path.display()))?;
     Ok(())
 }
 
@@ -73,22 +71,23 @@ fn at_most(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
 }
 
-fn nothing(folder: &Path, chosen: &EntryFilter) -> String {
+fn nothing(folder: &QuarantineFolder, chosen: &EntryFilter) -> String {
     match chosen.is_everything() {
-        true => format!("the quarantine {} is empty\n", folder.display()),
-        false => format!("no matching entries in the quarantine {}\n", folder.display()),
+        true => format!("the quarantine {} is empty\n", folder.path.display()),
+        false => format!("no matching entries in the quarantine {}\n", folder.path.display()),
     }
 }
 
 /// Calls `visit` for every selected entry, oldest first.
 fn each(
-    folder: &Path,
+    folder: &QuarantineFolder,
     chosen: &EntryFilter,
     mut visit: impl FnMut(QuarantineEntry) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let files = read::files(folder).with_context(|| format!("can't read the quarantine {}", folder.display()))?;
+    let files =
+        read::files(&folder.path).with_context(|| format!("can't read the quarantine {}", folder.path.display()))?;
     for file in files {
-        let found = match read::entries(&file.path) {
+        let found = match read::entries(&file.path, &folder.keys) {
             // The router removed it in the meantime.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             other => other.with_context(|| format!("can't read {}", file.path.display()))?,
@@ -103,7 +102,7 @@ fn each(
 }
 
 /// The groups, largest first.
-fn grouped(folder: &Path, chosen: &EntryFilter) -> anyhow::Result<(Vec<Group>, Total)> {
+fn grouped(folder: &QuarantineFolder, chosen: &EntryFilter) -> anyhow::Result<(Vec<Group>, Total)> {
     let mut groups: HashMap<(String, String), Group> = HashMap::new();
     let mut total = Total::default();
     each(folder, chosen, |entry| {
@@ -170,7 +169,7 @@ impl Group {
 }
 
 /// Prints individual entries, oldest first; a limit selects the newest.
-fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &EntryFilter) -> anyhow::Result<()> {
+fn entries(folder: &QuarantineFolder, args: &QuarantineListArgs, chosen: &EntryFilter) -> anyhow::Result<()> {
     let limit = at_most(args.limit.unwrap_or(0));
     let mut newest: VecDeque<QuarantineEntry> = VecDeque::new();
     let mut printed = Printed { json: args.json, records: args.records, count: 0 };

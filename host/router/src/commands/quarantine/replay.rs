@@ -4,7 +4,6 @@ use anyhow::{Context, bail};
 
 use crate::config::Settings;
 use crate::identity;
-use crate::parts;
 use crate::quarantine::read::{self, Found};
 use weir_ingest::client::{self, RunningRouter};
 
@@ -13,10 +12,10 @@ const REPLAY_BYTES: usize = 1024 * 1024;
 
 pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()> {
     let address = router.address;
-    let folder = parts::quarantine_folder(settings);
-    let files = read::files(&folder)?;
+    let folder = super::folder(settings)?;
+    let files = read::files(&folder.path)?;
     if files.is_empty() {
-        return Ok(weir_terminal::text(&format!("the quarantine {} is empty\n", folder.display()))?);
+        return Ok(weir_terminal::text(&format!("the quarantine {} is empty\n", folder.path.display()))?);
     }
     // The key makes the router keep the routes that filters assigned to these records.
     let key = identity::replay_key(&settings.data)?;
@@ -24,7 +23,7 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
     let (mut sent, mut left) = (0, 0);
     // Records that fail again are appended after the part that is read here; each file is read once.
     for file in files {
-        let found = read::entries(&file.path)?;
+        let found = read::entries(&file.path, &folder.keys)?;
         let mut body = Vec::new();
         let mut waiting = 0;
         for (number, Found { entry, end }) in found.iter().enumerate() {
@@ -56,7 +55,7 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
     if left > 0 {
         weir_terminal::text(&format!(
             "{left} entries don't contain a complete record and can't be replayed; they stay in {}\n",
-            folder.display()
+            folder.path.display()
         ))?;
     }
     Ok(())

@@ -414,3 +414,10 @@ error: `:8080` is not an address to listen on
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.quarantine.max_age.as_secs(), 7 * 86_400);
 }
+
+#[test]
+fn a_key_comes_from_one_place() {
+    let text = "[encryption]\nkey = {}\nprevious_keys = [{ file = 'a', env = 'B' }, { file = 'x' }]\n";
+    let wrong = "a key has either `file` or `env`";
+    assert_eq!(in_short(&bad(text)), [format!("2:7 {wrong}"), format!("3:18 {wrong}")]);
+}

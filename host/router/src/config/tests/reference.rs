@@ -19,6 +19,7 @@ pub(super) fn reference(schema: &Value) -> String {
         ("live", "`[live]`"),
         ("token", "`[token.NAME]`"),
         ("journal", "`[journal]`"),
+        ("encryption", "`[encryption]`"),
         ("filter", "`[[filter]]`"),
         ("quarantine", "`[quarantine]`"),
         ("ingest", "`[ingest]`"),

@@ -8,7 +8,8 @@ use weir_record::Level;
 
 use super::{bad, good};
 use crate::config::{
-    FilterSettings, Keep, Module, OnError, Overrides, Settings, StandardKey, Sync, WhenFull, load_bytes,
+    EncryptionSettings, FilterSettings, Keep, KeySource, Module, OnError, Overrides, Settings, StandardKey, Sync,
+    WhenFull, load_bytes,
 };
 
 #[test]
@@ -57,6 +58,9 @@ keep = "2h"
 segment_size = "8MiB"
 compress = true
 recent = "16MiB"
+[encryption]
+key = { file = "data.key" }
+previous_keys = [{ env = "OLD_KEY" }, { file = "/etc/older.key" }]
 [[filter]]
 name = "one"
 module = "./sub/one.wasm"
@@ -80,6 +84,10 @@ default_source = "edge"
 default_level = "DEBUG"
 "#,
     );
+    let EncryptionSettings { key, previous_keys } = &settings.encryption;
+    assert_eq!(*key, Some(KeySource::File(settings.folder.join("data.key"))));
+    let older = [KeySource::Environment("OLD_KEY".into()), KeySource::File("/etc/older.key".into())];
+    assert_eq!(*previous_keys, older);
     assert_eq!(settings.data, Path::new("/etc/weir/d"));
     assert_eq!(settings.filters_folder, Path::new("/etc/weir/f"));
     assert!(settings.auto_load);
