@@ -12,6 +12,7 @@
 //! | `chain.rs` | five bundled filters work together in one chain |
 //! | `changes.rs` | the JavaScript and Python SDKs send back exactly a filter's changes |
 //! | `lines.rs` | log lines become records: the filters that parse, validate, measure and sample them |
+//! | `limits.rs` | limits of addresses and tokens: refusals, reloads, and that others don't notice |
 //! | `live.rs` | the live stream, as real clients get it: exact, resumable, contained |
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
 //! | `kill.rs` | kill -9 under load: acknowledged records are stored exactly once |
@@ -66,6 +67,7 @@ mod hostile;
 mod house;
 mod kill;
 mod languages;
+mod limits;
 mod lines;
 mod live;
 mod metrics;

@@ -10,10 +10,14 @@ use weir_query::Query;
 use weir_record::Record;
 use weir_record::time::now_ns;
 
+use crate::account::{Account, Accounts};
+use crate::charge::LastLine;
 use crate::failures::Failures;
 use crate::grant::{Grant, Role};
 use crate::limits;
 use crate::passes::Passes;
+use crate::quota::{AddressQuotas, Quota, Resource};
+use crate::share::Sharing;
 use crate::token::{Token, TokenHash};
 
 /// What a request shows.
@@ -49,6 +53,13 @@ pub enum Denied {
     Role { name: String, has: Role, needs: Role },
     #[error("the token `{name}` is not for {what}")]
     Scope { name: String, what: String },
+    #[error("{who} {}; wait {} s", .resource.limited_to(*.limit), seconds(*.wait))]
+    Limited { who: String, resource: Resource, limit: u64, wait: Duration },
+}
+
+/// Whole seconds: who waits so long has waited long enough.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 impl Denied {
@@ -56,15 +67,15 @@ impl Denied {
     pub fn status(&self) -> u16 {
         match self {
             Denied::Missing | Denied::NoTokens | Denied::Unknown | Denied::Over | Denied::Expired(_) => 401,
-            Denied::TooMany(_) => 429,
+            Denied::TooMany(_) | Denied::Limited { .. } => 429,
             Denied::Role { .. } | Denied::Scope { .. } => 403,
         }
     }
 
-    /// When to come back.
+    /// When to come back, in whole seconds.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Denied::TooMany(wait) => Some(*wait),
+            Denied::TooMany(wait) | Denied::Limited { wait, .. } => Some(Duration::from_secs(seconds(*wait))),
             _ => None,
         }
     }
@@ -74,6 +85,8 @@ impl Denied {
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub address: IpAddr,
+    /// That of the address.
+    pub account: Arc<Account>,
     /// Its connection is encrypted.
     pub is_encrypted: bool,
     pub caller: Result<Caller, Denied>,
@@ -94,14 +107,16 @@ impl Peer {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub address: IpAddr,
+    /// That of the address.
+    pub(crate) account: Arc<Account>,
     /// `None`: nothing is checked.
     grant: Option<Arc<Grant>>,
 }
 
 impl Caller {
     /// A caller that may do everything.
-    pub fn unchecked(address: IpAddr) -> Caller {
-        Caller { address, grant: None }
+    pub fn unchecked(address: IpAddr, account: &Arc<Account>) -> Caller {
+        Caller { address, account: account.clone(), grant: None }
     }
 
     /// The name of the token.
@@ -152,6 +167,12 @@ pub struct Access {
     sessions: Mutex<Passes>,
     tickets: Mutex<Passes>,
     failures: Mutex<Failures>,
+    pub(crate) quotas: ArcSwap<AddressQuotas>,
+    pub(crate) accounts: Mutex<Accounts>,
+    pub(crate) sharing: Sharing,
+    /// The moment from which time is counted.
+    pub(crate) since: Instant,
+    pub(crate) last_line: Mutex<LastLine>,
 }
 
 impl Access {
@@ -164,6 +185,11 @@ impl Access {
             sessions: Mutex::new(Passes::sessions()),
             tickets: Mutex::new(Passes::tickets()),
             failures: Mutex::default(),
+            quotas: ArcSwap::from_pointee(AddressQuotas::new(&Quota::default())),
+            accounts: Mutex::default(),
+            sharing: Sharing::default(),
+            since: Instant::now(),
+            last_line: Mutex::default(),
         }
     }
 
@@ -173,9 +199,15 @@ impl Access {
         Access { key: Some(Arc::new(Grant::of_data_folder(TokenHash::of(key.as_bytes())))), ..self }
     }
 
-    /// Replaces the tokens.
+    /// Replaces the tokens. What those that stay have in use stays counted.
     pub fn set(&self, grants: impl IntoIterator<Item = Grant>) {
-        let by_hash = grants.into_iter().map(|grant| (grant.entry.hash, Arc::new(grant)));
+        let before = self.grants.load();
+        let by_name: HashMap<&str, &Arc<Grant>> =
+            before.values().map(|grant| (grant.entry.name.as_str(), grant)).collect();
+        let by_hash = grants.into_iter().map(|grant| {
+            let earlier = by_name.get(grant.entry.name.as_str()).copied();
+            (grant.entry.hash, Arc::new(grant.continuing(earlier)))
+        });
         self.grants.store(Arc::new(by_hash.collect()));
     }
 
@@ -189,13 +221,13 @@ impl Access {
         self.is_open_without_tokens && self.has_no_tokens()
     }
 
-    /// Who shows this.
+    /// Who shows this. `account`: that of the address.
     ///
     /// # Errors
     /// The reason why nobody is known by it.
-    pub fn caller(&self, shown: Credential<'_>, address: IpAddr) -> Result<Caller, Denied> {
+    pub fn caller(&self, shown: Credential<'_>, address: IpAddr, account: &Arc<Account>) -> Result<Caller, Denied> {
         if self.is_open() {
-            return Ok(Caller::unchecked(address));
+            return Ok(Caller::unchecked(address, account));
         }
         let now = Instant::now();
         let found = match shown {
@@ -208,7 +240,7 @@ impl Access {
         };
         match found.and_then(|hash| self.grant(hash)) {
             Some(grant) if grant.has_expired(now_ns()) => Err(Denied::Expired(grant.entry.name.clone())),
-            Some(grant) => Ok(Caller { address, grant: Some(grant) }),
+            Some(grant) => Ok(Caller { address, account: account.clone(), grant: Some(grant) }),
             None => Err(match locked(&self.failures).add(address, now) {
                 Some(wait) => Denied::TooMany(wait),
                 None if matches!(shown, Credential::Ticket(_)) => Denied::Over,
@@ -265,6 +297,6 @@ fn make(passes: &Mutex<Passes>, caller: &Caller) -> Result<Option<Token>, getran
     locked(passes).make(grant.entry.hash, Instant::now()).map(Some)
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,9 +4,10 @@
 //! misconfigured program can't lock out its neighbours on the same machine or behind the same router.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::account::network;
 use crate::limits;
 
 /// Counts by address.
@@ -42,14 +43,6 @@ impl Failures {
         if let Some(oldest) = oldest.filter(|_| self.windows.len() >= limits::MAX_FAILING_ADDRESSES) {
             self.windows.remove(&oldest);
         }
-    }
-}
-
-/// In IPv6, one customer has a whole /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
     }
 }
 

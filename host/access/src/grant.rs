@@ -1,12 +1,15 @@
 //! What a token permits.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_query::Query;
 use weir_record::Record;
 
+use crate::account::Account;
 use crate::limits;
+use crate::quota::Quota;
 use crate::token::TokenHash;
 
 /// What a caller may do.
@@ -84,6 +87,8 @@ pub enum GrantError {
 pub struct Grant {
     pub entry: TokenEntry,
     scope: Option<Query>,
+    quota: Quota,
+    account: Arc<Account>,
 }
 
 impl Grant {
@@ -97,7 +102,19 @@ impl Grant {
             return Err(GrantError::Name { name: entry.name });
         }
         let scope = scope(&entry).map_err(|reason| GrantError::Scope { name: entry.name.clone(), reason })?;
-        Ok(Grant { entry, scope })
+        Ok(Grant { scope, quota: Quota::default(), account: Account::of_token(&entry.name), entry })
+    }
+
+    /// With a quota of its own.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Grant {
+        Grant { quota, ..self }
+    }
+
+    /// With what an earlier grant of the same token has in use.
+    pub(crate) fn continuing(self, earlier: Option<&Arc<Grant>>) -> Grant {
+        let account = earlier.map_or_else(|| self.account.clone(), |earlier| earlier.account.clone());
+        Grant { account, ..self }
     }
 
     /// Of the key in the data folder.
@@ -111,12 +128,22 @@ impl Grant {
             created_ns: 0,
             expires_ns: None,
         };
-        Grant { entry, scope: None }
+        Grant { scope: None, quota: Quota::default(), account: Account::of_token(&entry.name), entry }
     }
 
     /// The records that it is limited to; `None`: all.
     pub fn scope(&self) -> Option<&Query> {
         self.scope.as_ref()
+    }
+
+    /// What it may use; what isn't set is left to the caller's address.
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// What it uses.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
     /// Whether a record is among those that it is limited to.

@@ -5,18 +5,17 @@ use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use hyper::Response;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{interval, timeout};
 
 use crate::limits;
 use crate::reply::{Body, BodyError, with_body};
-use crate::tail::Tail;
+use crate::tail::{Permit, Tail};
 
 /// The client is gone or takes nothing.
 struct Ended;
 
 /// Starts the stream.
-pub fn start(runtime: &Handle, tail: Tail, permit: OwnedSemaphorePermit) -> Response<Body> {
+pub fn start(runtime: &Handle, tail: Tail, permit: Permit) -> Response<Body> {
     let (sender, body) = Channel::new(1);
     runtime.spawn(async move {
         // The client may go at any time; there is nobody to tell.

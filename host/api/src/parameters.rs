@@ -110,7 +110,8 @@ mod tests {
     }
 
     fn anyone() -> Caller {
-        Caller::unchecked(std::net::Ipv4Addr::LOCALHOST.into())
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        Caller::unchecked(address, &weir_access::Access::new(true).account(address))
     }
 
     fn wrong(query: &str) -> String {

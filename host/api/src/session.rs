@@ -50,7 +50,7 @@ pub async fn log_in(
     acts::check_type(request, "application/json")?;
     let body = acts::read(body, limits::MAX_BODY_BYTES).await?;
     let LogIn { token } = acts::json(&body)?;
-    let caller = api.access.caller(Credential::Token(token.trim()), peer.address)?;
+    let caller = api.access.caller(Credential::Token(token.trim()), peer.address, &peer.account)?;
     let session = api.access.open_session(&caller).map_err(|error| no_random_numbers(&error))?;
     let peer = Peer { caller: Ok(caller), ..peer.clone() };
     let mut answer = answer(api, &peer);

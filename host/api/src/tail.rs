@@ -7,7 +7,8 @@ use bytes::Bytes;
 use hyper::header::UPGRADE;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use weir_access::{Access, Caller};
+use tokio::sync::OwnedSemaphorePermit;
+use weir_access::{Access, Caller, Place};
 use weir_live::{Client, Form, Next, Scope, Start, Totals};
 
 use crate::parameters::{Parameters, entry_id};
@@ -30,6 +31,9 @@ pub struct Tail {
     reported_at: Instant,
 }
 
+/// A place among all streams, and one among those of its caller.
+pub type Permit = (OwnedSemaphorePermit, Option<Place>);
+
 /// Starts a stream.
 pub fn answer(api: &Arc<Api>, parameters: &Parameters, request: Request<()>) -> Result<Response<Body>, ApiError> {
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
@@ -42,8 +46,9 @@ pub fn answer(api: &Arc<Api>, parameters: &Parameters, request: Request<()>) -> 
         None => Start::Backlog(parameters.number("backlog", 0, limits::MAX_BACKLOG)?),
     };
     let full = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "there are too many clients of the live stream");
-    let permit = api.streams.clone().try_acquire_owned().map_err(|_| full())?;
     let caller = parameters.caller.clone();
+    let own = api.access.stream(&caller)?;
+    let permit = (api.streams.clone().try_acquire_owned().map_err(|_| full())?, own);
     let scope = caller.grant().and_then(|grant| {
         grant.scope().map(|query| Scope { name: grant.entry.hash.to_string(), query: query.clone() })
     });

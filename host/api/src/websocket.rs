@@ -8,7 +8,6 @@ use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, interval, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -18,7 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use crate::limits;
 use crate::reply::{ApiError, Body};
-use crate::tail::Tail;
+use crate::tail::{Permit, Tail};
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -26,7 +25,7 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 pub fn start(
     runtime: &Handle,
     tail: Tail,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
     mut request: Request<()>,
 ) -> Result<Response<Body>, ApiError> {
     let accept = accept_key(&request)?;

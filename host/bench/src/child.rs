@@ -51,6 +51,17 @@ impl Child {
         Self::start(command, folder)
     }
 
+    /// Creates a token in the data folder `data` for a router that is to be started in this folder.
+    pub fn token(folder: &Path) -> anyhow::Result<String> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["token", "new", "bench", "--role", "ingest", "--data"]).arg(folder.join("data"));
+        let printed = command.stdin(Stdio::null()).output()?;
+        if !printed.status.success() {
+            bail!("can't create a token: {}", String::from_utf8_lossy(&printed.stderr));
+        }
+        Ok(String::from_utf8(printed.stdout)?.trim().to_owned())
+    }
+
     /// Starts the floor in an empty folder.
     pub fn floor(folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);

@@ -19,6 +19,8 @@
 //! | `outage.rs` | a sink that is down under load |
 //! | `swap.rs` | filters replaced under load |
 //! | `stream.rs` | clients of the live stream under load |
+//! | `fair.rs` | a sender of few records while another one floods |
+//! | `tokens.rs` | what checking a token costs |
 //! | `compile.rs` | throughput while a large module is compiled |
 //! | `table.rs` | the printed table |
 
@@ -27,6 +29,7 @@ mod arrived;
 mod cases;
 mod child;
 mod compile;
+mod fair;
 pub mod floor;
 mod load;
 mod outage;
@@ -34,6 +37,7 @@ pub mod records;
 mod stream;
 mod swap;
 mod table;
+mod tokens;
 
 use anyhow::{Context, bail};
 
@@ -43,8 +47,13 @@ use child::Child;
 use table::Row;
 
 /// Cases whose results are text, not rows of the table.
-const REPORTS: [(&str, Report); 3] =
-    [(swap::NAME, swap::report), (outage::NAME, outage::report), (stream::NAME, stream::report)];
+const REPORTS: [(&str, Report); 5] = [
+    (swap::NAME, swap::report),
+    (outage::NAME, outage::report),
+    (stream::NAME, stream::report),
+    (fair::NAME, fair::report),
+    (tokens::NAME, tokens::report),
+];
 
 /// The module of the filter `redact`, which some cases replace with new versions of itself.
 pub type Module = &'static [u8];
@@ -60,6 +69,8 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
         (swap::NAME, "latency while filters are replaced under load"),
         (outage::NAME, "one of two sinks down for a minute under load"),
         (stream::NAME, "a thousand clients of the live stream under load"),
+        (fair::NAME, "the latency of one sender while another one floods"),
+        (tokens::NAME, "one record a request, with and without a token"),
         (SEARCH, "queries of stored records, in files and in SQLite; not run by default"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];

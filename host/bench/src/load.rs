@@ -4,18 +4,22 @@
 //! little of the machine that it shares with the router.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
+use tokio::net::TcpSocket;
 
 use crate::child::Child;
 use crate::records::{Body, Encoding};
 
 /// Timeout for an answer. The run fails if it is exceeded.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// Pause before a refused request is sent again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The load to generate.
 pub struct Plan<'a> {
@@ -28,6 +32,14 @@ pub struct Plan<'a> {
     pub connections: usize,
     /// Interval between two requests of a connection; `None`: as fast as possible.
     pub pause: Option<Duration>,
+    /// The address of this machine to connect from; `None`: the usual one.
+    pub from: Option<IpAddr>,
+    /// The token to send.
+    pub token: Option<&'a str>,
+    /// Whether requests that the router is too busy for are sent again.
+    pub retries: bool,
+    /// The priority of the connections' threads, from 0 to 19.
+    pub niceness: i32,
 }
 
 impl<'a> Plan<'a> {
@@ -41,6 +53,10 @@ impl<'a> Plan<'a> {
             sent: 0,
             connections,
             pause: None,
+            from: None,
+            token: None,
+            retries: false,
+            niceness: 0,
         }
     }
 
@@ -50,11 +66,9 @@ impl<'a> Plan<'a> {
         Plan {
             address: self.address,
             path: self.path.clone(),
-            content_type: self.content_type,
-            bodies: self.bodies,
             sent: self.sent + full.requests(),
-            connections: self.connections,
             pause: Some(Duration::from_secs_f64(each * 2.0 * self.connections as f64)),
+            ..*self
         }
     }
 }
@@ -65,7 +79,9 @@ pub struct LoadResult {
     pub seconds: f64,
     /// For each body, how often it was sent and acknowledged.
     pub sent: Vec<u64>,
-    /// Latencies of requests in microseconds.
+    /// How often the router was too busy.
+    pub refused: u64,
+    /// Latencies of requests in microseconds, until they are acknowledged.
     pub latencies: Histogram<u64>,
 }
 
@@ -84,6 +100,11 @@ impl LoadResult {
 
 /// Sends about `records` records and waits for all answers.
 pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<LoadResult> {
+    drive_until(plan, records, &AtomicBool::new(false))
+}
+
+/// The same, but sends nothing more once it is `over`.
+pub fn drive_until(plan: &Plan<'_>, records: u64, over: &AtomicBool) -> anyhow::Result<LoadResult> {
     let requests: Vec<Vec<u8>> = plan.bodies.iter().map(|b| request(plan, b)).collect();
     let per_request = plan.bodies[0].records;
     let end = plan.sent + records.div_ceil(per_request).max(plan.connections as u64);
@@ -91,13 +112,14 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<LoadResult> {
     let start = Instant::now();
     let parts: Vec<anyhow::Result<LoadResult>> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, end))).collect();
+            (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, end, over))).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked"))).collect()
     });
     let mut all = empty(requests.len())?;
     for part in parts {
         let part = part?;
         all.records += part.records;
+        all.refused += part.refused;
         all.latencies.add(&part.latencies)?;
         all.sent.iter_mut().zip(&part.sent).for_each(|(a, b)| *a += b);
     }
@@ -105,8 +127,15 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<LoadResult> {
     Ok(all)
 }
 
-fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<LoadResult> {
-    let mut stream = TcpStream::connect(plan.address)?;
+fn connection(
+    plan: &Plan<'_>,
+    requests: &[Vec<u8>],
+    next: &AtomicU64,
+    end: u64,
+    over: &AtomicBool,
+) -> anyhow::Result<LoadResult> {
+    rustix::process::nice(plan.niceness)?;
+    let mut stream = connect(plan)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER))?;
     let mut loaded = empty(requests.len())?;
@@ -115,7 +144,7 @@ fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64)
     let mut due = Instant::now();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= end {
+        if number >= end || over.load(Ordering::Relaxed) {
             return Ok(loaded);
         }
         if let Some(pause) = plan.pause {
@@ -129,11 +158,30 @@ fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64)
         plan.bodies[which].set_times(&mut asking[head..], number);
         let asked = Instant::now();
         stream.write_all(&asking)?;
-        read_answer(&mut stream, &mut answer)?;
+        while let Err(error) = read_answer(&mut stream, &mut answer) {
+            if !plan.retries || !answer.starts_with(b"HTTP/1.1 503") {
+                return Err(error);
+            }
+            loaded.refused += 1;
+            std::thread::sleep(RETRY);
+            stream.write_all(&asking)?;
+        }
         loaded.latencies.saturating_record(asked.elapsed().as_micros() as u64);
         loaded.sent[which] += 1;
         loaded.records += plan.bodies[which].records;
     }
+}
+
+fn connect(plan: &Plan<'_>) -> anyhow::Result<TcpStream> {
+    let Some(from) = plan.from else { return Ok(TcpStream::connect(plan.address)?) };
+    let connect = async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        socket.connect(plan.address).await?.into_std()
+    };
+    let stream = tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(connect)?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 fn empty(bodies: usize) -> anyhow::Result<LoadResult> {
@@ -141,13 +189,15 @@ fn empty(bodies: usize) -> anyhow::Result<LoadResult> {
         records: 0,
         seconds: 0.0,
         sent: vec![0; bodies],
+        refused: 0,
         latencies: Histogram::new_with_bounds(1, ANSWER.as_micros() as u64, 3)?,
     })
 }
 
 fn request(plan: &Plan<'_>, body: &Body) -> Vec<u8> {
+    let token = plan.token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let mut bytes = format!(
-        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST {} HTTP/1.1\r\nHost: {}\r\n{token}Content-Type: {}\r\nContent-Length: {}\r\n\r\n",
         plan.path,
         plan.address,
         plan.content_type,

@@ -3,12 +3,15 @@
 //! `post` opens one [`HeldBytes`] per request; `body` and `decompress` grow it as bytes arrive. If the budget is
 //! exceeded, requests are refused and not queued, because waiting requests need memory too. Once half of the budget is
 //! used, the request heads of one connection are limited to its share of the rest, so that connections which open many
-//! requests and finish none leave room for others. Invariant: dropping a `HeldBytes` always releases its bytes.
+//! requests and finish none leave room for others. One address can't use the last eighth of the budget, which keeps
+//! room for others until senders take turns. Invariant: dropping a `HeldBytes` always releases its bytes.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+
+use weir_access::{Account, Turn};
 
 use crate::{limits, reply::Refused, traffic::Usage};
 
@@ -17,18 +20,21 @@ pub(crate) struct ByteBudget {
     bound_bytes: usize,
     /// Limit for the heads of one connection once half of the budget is used.
     share_bytes: usize,
+    /// Limit for one address.
+    address_bytes: usize,
     held_bytes: AtomicUsize,
 }
 
 impl ByteBudget {
     pub(crate) fn new(bound_bytes: usize) -> Arc<ByteBudget> {
-        ByteBudget::shared(bound_bytes, 1)
+        ByteBudget::shared(bound_bytes, 1, bound_bytes)
     }
 
-    /// A budget shared by this many connections.
-    pub(crate) fn shared(bound_bytes: usize, connections: usize) -> Arc<ByteBudget> {
+    /// A budget shared by this many connections, for requests of up to this size.
+    pub(crate) fn shared(bound_bytes: usize, connections: usize, largest_bytes: usize) -> Arc<ByteBudget> {
         let share_bytes = (bound_bytes / 4 / connections.max(1)).max(2 * limits::REQUEST_OVERHEAD_BYTES);
-        Arc::new(ByteBudget { bound_bytes, share_bytes, held_bytes: AtomicUsize::new(0) })
+        let address_bytes = (bound_bytes / 8 * 7).max(largest_bytes);
+        Arc::new(ByteBudget { bound_bytes, share_bytes, address_bytes, held_bytes: AtomicUsize::new(0) })
     }
 
     /// Bytes currently held.
@@ -38,22 +44,28 @@ impl ByteBudget {
 
     /// Reserves `bytes` for one request.
     pub(crate) fn hold(self: &Arc<ByteBudget>, bytes: usize) -> Result<HeldBytes, Refused> {
-        let mut held = HeldBytes { flight: Arc::clone(self), bytes: 0, base_bytes: bytes, head_of: None };
+        self.hold_of(bytes, None)
+    }
+
+    fn hold_of(self: &Arc<ByteBudget>, bytes: usize, account: Option<Arc<Account>>) -> Result<HeldBytes, Refused> {
+        let flight = Arc::clone(self);
+        let mut held = HeldBytes { flight, bytes: 0, base_bytes: bytes, head_of: None, account, turn: None };
         held.grow(bytes)?;
         Ok(held)
     }
 
-    /// Like [`hold`](Self::hold), for a request head on this connection.
+    /// Like [`hold`](Self::hold), for a request head on this connection of this address.
     pub(crate) fn hold_head(
         self: &Arc<ByteBudget>,
         bytes: usize,
         connection: &Arc<Usage>,
+        account: Arc<Account>,
     ) -> Result<HeldBytes, Refused> {
         let before = connection.head_bytes.load(Ordering::Relaxed);
         if before + bytes > self.share_bytes && self.held_bytes() > self.bound_bytes / 2 {
             return Err(self.full());
         }
-        let mut held = self.hold(bytes)?;
+        let mut held = self.hold_of(bytes, Some(account))?;
         connection.head_bytes.fetch_add(bytes, Ordering::Relaxed);
         held.head_of = Some(Arc::clone(connection));
         Ok(held)
@@ -76,6 +88,10 @@ pub(crate) struct HeldBytes {
     base_bytes: usize,
     /// The connection whose heads include these bytes.
     head_of: Option<Arc<Usage>>,
+    /// That of the sender's address.
+    account: Option<Arc<Account>>,
+    /// Ends with the request.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl HeldBytes {
@@ -86,6 +102,12 @@ impl HeldBytes {
             self.flight.held_bytes.fetch_sub(more, Ordering::Relaxed);
             return Err(self.flight.full());
         }
+        if let Some(account) = &self.account
+            && !account.hold(more, self.flight.address_bytes)
+        {
+            self.flight.held_bytes.fetch_sub(more, Ordering::Relaxed);
+            return Err(self.flight.full());
+        }
         self.bytes += more;
         Ok(())
     }
@@ -93,8 +115,15 @@ impl HeldBytes {
     /// Releases `less` bytes early.
     pub(crate) fn shrink(&mut self, less: usize) {
         let less = less.min(self.bytes);
-        self.flight.held_bytes.fetch_sub(less, Ordering::Relaxed);
+        self.release(less);
         self.bytes -= less;
+    }
+
+    fn release(&self, bytes: usize) {
+        self.flight.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(account) = &self.account {
+            account.release(bytes);
+        }
     }
 
     /// Changes the held bytes to the initial ones plus `bytes`, because another form of the same content replaces it.
@@ -109,13 +138,15 @@ impl HeldBytes {
 
     /// Whether `more` bytes would fit now. A hint, to refuse a long body before reading it.
     pub(crate) fn has_room(&self, more: usize) -> bool {
-        self.flight.held_bytes().saturating_add(more) <= self.flight.bound_bytes
+        let is_own = |account: &Arc<Account>| account.held().saturating_add(more) <= self.flight.address_bytes;
+        self.account.as_ref().is_none_or(is_own)
+            && self.flight.held_bytes().saturating_add(more) <= self.flight.bound_bytes
     }
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        self.flight.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.release(self.bytes);
         if let Some(connection) = &self.head_of {
             connection.head_bytes.fetch_sub(self.base_bytes, Ordering::Relaxed);
         }
@@ -124,6 +155,10 @@ impl Drop for HeldBytes {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use weir_access::Access;
+
     use super::*;
 
     #[test]
@@ -153,19 +188,41 @@ mod tests {
     #[test]
     fn a_connection_is_limited_to_its_share_once_half_is_used() {
         // A quarter of 800 KiB shared by 10 connections: 20 KiB each.
-        let flight = ByteBudget::shared(800 << 10, 10);
+        let flight = ByteBudget::shared(800 << 10, 10, 0);
         let (greedy, modest) = (Usage::begin(), Usage::begin());
+        let account = |n| Access::new(true).account(IpAddr::from([10, 0, 0, n]));
+        let (theirs, own) = (account(1), account(2));
         let mut heads = Vec::new();
-        while let Ok(held) = flight.hold_head(8 << 10, &greedy) {
+        while let Ok(held) = flight.hold_head(8 << 10, &greedy, theirs.clone()) {
             heads.push(held);
         }
         assert_eq!(flight.held_bytes(), 408 << 10);
-        let two = [flight.hold_head(8 << 10, &modest).unwrap(), flight.hold_head(8 << 10, &modest).unwrap()];
-        assert!(flight.hold_head(8 << 10, &modest).is_err());
+        let two = [
+            flight.hold_head(8 << 10, &modest, own.clone()).unwrap(),
+            flight.hold_head(8 << 10, &modest, own.clone()).unwrap(),
+        ];
+        assert!(flight.hold_head(8 << 10, &modest, own.clone()).is_err());
         drop(two);
-        assert!(flight.hold_head(8 << 10, &modest).is_ok());
+        assert!(flight.hold_head(8 << 10, &modest, own.clone()).is_ok());
         drop(heads);
-        assert!(flight.hold_head(8 << 10, &greedy).is_ok());
+        assert!(flight.hold_head(8 << 10, &greedy, theirs.clone()).is_ok());
+    }
+
+    #[test]
+    fn one_address_leaves_an_eighth_to_others_if_the_largest_request_fits() {
+        let access = Access::new(true);
+        let [greedy, other] = [1, 2].map(|n| access.account(IpAddr::from([10, 0, 0, n])));
+        let flight = ByteBudget::shared(400 << 10, 1, 100 << 10);
+        let mut held = flight.hold_head(1 << 10, &Usage::begin(), greedy.clone()).unwrap();
+        held.grow(349 << 10).unwrap();
+        assert!(!held.has_room(1));
+        assert!(flight.hold_head(1 << 10, &Usage::begin(), greedy.clone()).is_err());
+        let mut small = flight.hold_head(1 << 10, &Usage::begin(), other.clone()).unwrap();
+        assert!(small.has_room(49 << 10) && small.grow(49 << 10).is_ok());
+        drop((held, small));
+        assert_eq!((greedy.held(), other.held(), flight.held_bytes()), (0, 0, 0));
+        let flight = ByteBudget::shared(400 << 10, 1, 390 << 10);
+        assert!(flight.hold_head(390 << 10, &Usage::begin(), greedy).is_ok());
     }
 
     #[test]

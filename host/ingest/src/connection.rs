@@ -6,7 +6,7 @@
 //! connection checks this, so requests need no timers. A connection that sends a lot without making requests is closed
 //! too (`traffic`). Invariant: a connection occupies its place only while it is used.
 
-use std::{convert::Infallible, net::IpAddr, panic::resume_unwind, pin::pin, sync::Arc};
+use std::{convert::Infallible, panic::resume_unwind, pin::pin, sync::Arc};
 
 use hyper::{
     Request, Response, StatusCode, Version,
@@ -26,7 +26,9 @@ use tokio::{
 };
 
 use crate::{
-    limits, reply,
+    limits,
+    origin::Origin,
+    reply,
     routes::{self, Endpoint},
     traffic::{ActiveRequest, CountingStream, RequestBody, Usage},
 };
@@ -35,10 +37,10 @@ use crate::{
 ///
 /// A connection with a stream of events continues on the runtime for those, since writing them must not take time from
 /// receiving records.
-pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, origin: Origin, stop: watch::Receiver<bool>) {
     let usage = Usage::begin();
     let runtime = endpoint.options.pages.as_ref().map(|pages| pages.streams());
-    let mut serving = Box::pin(serve_here(endpoint, stream, stop, Arc::clone(&usage)));
+    let mut serving = Box::pin(serve_here(endpoint, stream, origin, stop, Arc::clone(&usage)));
     let runtime = tokio::select! {
         biased;
         () = &mut serving => return,
@@ -57,24 +59,29 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, stop: watc
     }
 }
 
-async fn serve_here(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch::Receiver<bool>, usage: Arc<Usage>) {
+async fn serve_here(
+    endpoint: Arc<Endpoint>,
+    stream: TcpStream,
+    origin: Origin,
+    mut stop: watch::Receiver<bool>,
+    usage: Arc<Usage>,
+) {
     // An answer is one small write, so Nagle's algorithm would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't set TCP_NODELAY");
     }
     let mut quiet_timeout = endpoint.options.quiet_timeout;
     let peer = stream.peer_addr();
-    // A connection whose address can't be read any more is over.
-    let address = peer.as_ref().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip().to_canonical());
+    let origin = Arc::new(origin);
     let service = {
         let (endpoint, usage) = (Arc::clone(&endpoint), Arc::clone(&usage));
         service_fn(move |request: Request<Incoming>| {
             let busy = ActiveRequest::begin(&endpoint, &usage);
             let request = request.map(|body| RequestBody::new(body, Arc::clone(&usage)));
-            let usage = Arc::clone(&usage);
+            let (usage, origin) = (Arc::clone(&usage), Arc::clone(&origin));
             async move {
                 let is_one_at_a_time = request.version() < Version::HTTP_2;
-                let mut answer = routes::answer(&busy.endpoint, request, address).await;
+                let mut answer = routes::answer(&busy.endpoint, request, &origin).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     usage.upgraded();
                 }

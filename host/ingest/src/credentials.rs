@@ -2,7 +2,7 @@
 //!
 //! A token is sent as `authorization: Bearer`, or as the password of `Basic` by clients that know only that.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,42 +13,48 @@ use hyper::{
 };
 use weir_access::{Access, Caller, Credential, Denied, SESSION_COOKIE};
 
-use crate::reply::Refused;
+use crate::{origin::Origin, reply::Refused};
 
 /// The parameter that has a ticket.
 const TICKET: &str = "ticket=";
 
-/// Who sent a request.
-pub(crate) fn caller(access: &Access, parts: &Parts, address: IpAddr) -> Result<Caller, Denied> {
+/// Who sent a request on a connection.
+pub(crate) fn caller(access: &Access, parts: &Parts, origin: &Origin) -> Result<Caller, Denied> {
     if access.is_open() {
-        return Ok(Caller::unchecked(address));
+        return Ok(Caller::unchecked(origin.address, &origin.account));
     }
+    let caller = find(access, parts, origin)?;
+    origin.count_for(&caller, access)?;
+    Ok(caller)
+}
+/// Who is known by what a request shows.
+fn find(access: &Access, parts: &Parts, origin: &Origin) -> Result<Caller, Denied> {
+    let known = |shown| access.caller(shown, origin.address, &origin.account);
     if let Some(shown) = parts.headers.get(AUTHORIZATION) {
         let token = token(shown).ok_or(Denied::Missing)?;
-        return access.caller(Credential::Token(&token), address);
+        return known(Credential::Token(&token));
     }
     let ticket = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix(TICKET)));
-    let shown = match (ticket, cookie(&parts.headers)) {
+    known(match (ticket, cookie(&parts.headers)) {
         (Some(ticket), _) => Credential::Ticket(ticket),
         (None, Some(cookie)) => Credential::Session(cookie),
         (None, None) => Credential::Nothing,
-    };
-    access.caller(shown, address)
+    })
 }
 
 /// The token of `Bearer TOKEN`, or of `Basic` as its password.
-fn token(shown: &HeaderValue) -> Option<String> {
+fn token(shown: &HeaderValue) -> Option<Cow<'_, str>> {
     let (scheme, rest) = shown.to_str().ok()?.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.to_owned());
+        return Some(rest.into());
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
     let (_, password) = decoded.split_once(':')?;
-    Some(password.to_owned())
+    Some(password.to_owned().into())
 }
 
 /// The page's cookie.
@@ -97,8 +103,8 @@ mod tests {
             expires_ns: None,
         };
         access.set([Grant::new(entry).expect("a grant")]);
-        let address = IpAddr::from([127, 0, 0, 1]);
-        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), address);
+        let origin = Origin::of_address([127, 0, 0, 1].into(), &access).expect("there is room");
+        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), &origin);
         let bearer = format!("Bearer {}", token.reveal());
         let basic = format!("Basic {}", STANDARD.encode(format!("anyone:{}", token.reveal())));
         let reader = known(&[("authorization", &bearer)], "/").expect("a token");

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `server` | accept loop, bound on connections, graceful shutdown |
 //! | `connection` | one connection: HTTP versions and their limits, idle timeout, drain |
+//! | `origin` | where a connection comes from, and among whose connections it is counted |
 //! | `traffic` | activity of a connection: requests, bytes, floods |
 //! | `hosts` | the host names that a server on a loopback address answers to |
 //! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
@@ -42,6 +43,7 @@ pub mod limits;
 mod log_limit;
 mod metrics;
 mod options;
+mod origin;
 mod pages;
 mod post;
 mod protocols;

@@ -13,6 +13,9 @@ pub const MAX_DECOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
 /// and memory stays bounded if the disk stalls under full load.
 pub const MAX_IN_FLIGHT_BYTES: usize = 256 * 1024 * 1024;
 
+/// How many times as long a compressed body counts as while senders take turns.
+pub const USUAL_COMPRESSION: usize = 4;
+
 /// Minimum bytes counted per request besides its body: head, task and answer.
 pub const REQUEST_OVERHEAD_BYTES: usize = 2 * 1024;
 

@@ -37,7 +37,7 @@ pub fn describe_metrics() {
 }
 
 /// The statuses that are sent; all others share the last element.
-const STATUSES: [u16; 14] = [200, 400, 403, 404, 405, 408, 413, 415, 422, 500, 503, 202, 204, 0];
+const STATUSES: [u16; 16] = [200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503, 202, 204, 0];
 
 /// The metrics of one server.
 pub(crate) struct Meters {

@@ -78,6 +78,12 @@ impl HttpOptions {
         self.body_total_timeout + limits::DECODE_TIME + self.answer_timeout
     }
 
+    /// What a request with the largest body may hold.
+    pub(crate) fn largest_request_bytes(&self) -> usize {
+        let body = self.max_body_bytes.saturating_add(self.max_decompressed_bytes);
+        body.saturating_add(limits::REQUEST_OVERHEAD_BYTES)
+    }
+
     /// Checks the options.
     ///
     /// # Errors The first option that can't be used, and a value that can.

@@ -101,10 +101,14 @@ async fn receive(
     let is_replay = is_replay(endpoint.options.replay_key.as_deref(), parts)?;
     // Who has the key can read the data folder.
     let caller = if is_replay { None } else { Some(peer.permitted(Role::Ingest)?) };
+    if let Some(caller) = &caller {
+        endpoint.options.access.admit_request(caller)?;
+    }
     let encoding = request::encoding(&parts.headers)?;
     (protocol.check)(parts)?;
     let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
-    let mut held = endpoint.flight.hold_head(head_bytes.max(limits::REQUEST_OVERHEAD_BYTES), body.usage())?;
+    let head_bytes = head_bytes.max(limits::REQUEST_OVERHEAD_BYTES);
+    let mut held = endpoint.flight.hold_head(head_bytes, body.usage(), peer.account.clone())?;
     let received_ns = weir_record::time::now_ns();
     let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
     Ok(Received { body, encoding, received_ns, is_replay, caller, held })
@@ -124,13 +128,31 @@ fn is_replay(key: Option<&str>, parts: &Parts) -> Result<bool, Refused> {
     Ok(true)
 }
 
+/// Waits for the sender's other requests if several senders send. The body is complete, so that a slow sender can't make
+/// others with the same address wait.
+async fn take_turn(endpoint: &Endpoint, received: &mut Received) -> Result<(), Refused> {
+    let Some(caller) = &received.caller else { return Ok(()) };
+    let bytes = match received.encoding {
+        Encoding::Identity => received.body.len(),
+        _ => received.body.len().saturating_mul(limits::USUAL_COMPRESSION),
+    };
+    received.held.turn = endpoint.options.access.turn(caller, bytes).await;
+    if received.held.turn.is_none() {
+        return Err(Refused::busy("earlier requests of this sender have taken too long; retry in a moment"));
+    }
+    Ok(())
+}
+
 /// Returns the head for the answer, because decoding may move it to another thread.
 async fn take(
     endpoint: &Arc<Endpoint>,
     protocol: &'static Protocol,
     parts: Parts,
-    received: Received,
+    mut received: Received,
 ) -> (Parts, Result<Taken, Refused>) {
+    if let Err(refused) = take_turn(endpoint, &mut received).await {
+        return (parts, Err(refused));
+    }
     let (parts, decoded) = decode(endpoint, protocol, parts, received).await;
     let outcome = match decoded {
         Ok(decoded) => deliver(endpoint, decoded).await,
@@ -201,6 +223,7 @@ async fn decode(
 
 fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: DecodeMode) -> Attempt {
     let Received { body, encoding, received_ns, is_replay, caller, mut held } = received;
+    let body_bytes = body.len();
     let content = if encoding == Encoding::Identity {
         body
     } else {
@@ -235,7 +258,10 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
     let read = (protocol.read)(&posted, &mut batch);
     drop(content);
     Attempt::Done(read.and_then(|bad| {
-        check_scope(caller.as_ref(), &batch)?;
+        if let Some(caller) = &caller {
+            check_scope(caller, &batch)?;
+            endpoint.options.access.admit_records(caller, batch.len() + bad.len(), body_bytes)?;
+        }
         let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
         held.resize(bytes)?;
         Ok(Decoded { batch, bad, held })
@@ -243,8 +269,10 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
 }
 
 /// Refuses a batch with a record that its sender's token is not for.
-fn check_scope(caller: Option<&Caller>, batch: &Batch) -> Result<(), Refused> {
-    let Some(caller) = caller.filter(|caller| caller.scope().is_some()) else { return Ok(()) };
+fn check_scope(caller: &Caller, batch: &Batch) -> Result<(), Refused> {
+    if caller.scope().is_none() {
+        return Ok(());
+    }
     match batch.iter().find(|record| !caller.admits(*record)) {
         Some(outside) => {
             let source: String = outside.source().chars().take(limits::MAX_LABEL_BYTES).collect();

@@ -4,12 +4,7 @@
 //! remains gets a hint. Browsers get the front page from `Pages`, too.
 //! Invariants: every error says what to do next; a request for another host gets nothing but that error.
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    thread,
-};
+use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{
@@ -29,6 +24,7 @@ use crate::{
     limits,
     log_limit::LogLimit,
     metrics::Meters,
+    origin::Origin,
     pages, post,
     protocols::{self, PROTOCOLS, Protocol},
     reply::{self, Answer, AnyAnswer, Refused},
@@ -71,7 +67,11 @@ impl Endpoint {
     ) -> Endpoint {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Endpoint {
-            flight: ByteBudget::shared(options.max_in_flight_bytes, options.max_connections),
+            flight: ByteBudget::shared(
+                options.max_in_flight_bytes,
+                options.max_connections,
+                options.largest_request_bytes(),
+            ),
             answers: ByteBudget::new(limits::MAX_ANSWER_BYTES),
             hosts: Hosts::new(address, &options.allowed_hosts),
             options,
@@ -111,10 +111,10 @@ const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
 /// Answers a request.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, address: IpAddr) -> AnyAnswer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, origin: &Origin) -> AnyAnswer {
     let (parts, body) = request.into_parts();
-    let caller = credentials::caller(&endpoint.options.access, &parts, address);
-    let peer = Peer { address, is_encrypted: false, caller };
+    let caller = credentials::caller(&endpoint.options.access, &parts, origin);
+    let peer = Peer { address: origin.address, account: origin.account.clone(), is_encrypted: false, caller };
     let path = parts.uri.path();
     let protocol = protocols::find(path);
     if let Some((index, _)) = protocol

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{HttpOptions, Intake, connection, limits, routes::Endpoint};
+use crate::{HttpOptions, Intake, connection, limits, origin::Origin, reply::Refused, routes::Endpoint};
 
 /// Why a server could not run or stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +122,17 @@ async fn accept(
             () = pause.as_mut(), if is_paused => is_paused = false,
             accepted = listener.next(), if !is_paused => match accepted {
                 Ok(stream) if connections.len() < endpoint.options.max_connections => {
-                    endpoint.meters.connections_total.increment(1);
-                    endpoint.meters.connections.increment(1.0);
-                    connections.spawn(connection::serve(Arc::clone(endpoint), stream, stopped.clone()));
+                    match Origin::of(&stream, &endpoint.options.access) {
+                        Ok(origin) => {
+                            endpoint.meters.connections_total.increment(1);
+                            endpoint.meters.connections.increment(1.0);
+                            connections.spawn(connection::serve(Arc::clone(endpoint), stream, origin, stopped.clone()));
+                        }
+                        Err(denied) => {
+                            endpoint.meters.turned_away.increment(1);
+                            refuse_connection(stream, &turned_away, &denied.into());
+                        }
+                    }
                 }
                 Ok(stream) => {
                     endpoint.meters.turned_away.increment(1);
@@ -135,7 +143,9 @@ async fn accept(
                             endpoint.options.max_connections
                         );
                     }
-                    refuse_connection(stream, &turned_away, endpoint.options.max_connections);
+                    let all = endpoint.options.max_connections;
+                    let refused = Refused::busy(format!("all {all} connections are in use; try again in a moment"));
+                    refuse_connection(stream, &turned_away, &refused);
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -183,22 +193,23 @@ async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(),
     if requests == 0 { Ok(()) } else { Err(IngestError::Unanswered { requests, grace }) }
 }
 
-/// Tells a client that there are too many connections, without using one of the places. Closes without an answer beyond
+/// Tells a client why its connection is refused, without using one of the places. Closes without an answer beyond
 /// a small number, so that a flood costs little.
-fn refuse_connection(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
+fn refuse_connection(mut stream: TcpStream, count: &Arc<AtomicUsize>, refused: &Refused) {
     if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_REFUSED_CONNECTIONS {
         count.fetch_sub(1, Ordering::AcqRel);
         return;
     }
     let count = Arc::clone(count);
+    let body = serde_json::json!({ "error": refused.error }).to_string();
+    let answer = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: {}\r\nconnection: \
+         close\r\n\r\n{body}",
+        refused.status,
+        body.len(),
+        refused.retry_after_s.unwrap_or(limits::RETRY_BUSY_S)
+    );
     tokio::spawn(async move {
-        let body = format!(r#"{{"error":"all {bound} connections are in use; try again in a moment"}}"#);
-        let answer = format!(
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-             retry-after: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len(),
-            limits::RETRY_BUSY_S
-        );
         let told = async {
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await?;

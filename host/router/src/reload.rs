@@ -147,7 +147,10 @@ impl Reload {
         }
         let tokens = lock(&self.tokens).prepare(&settings.tokens)?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
-        lock(&self.tokens).publish(tokens);
+        let mut published = lock(&self.tokens);
+        published.publish(tokens);
+        published.access().set_quota_of_addresses(&settings.limits);
+        drop(published);
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

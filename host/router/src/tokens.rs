@@ -130,7 +130,7 @@ impl Tokens {
     fn grants(&self, configured: &[TokenSettings]) -> anyhow::Result<Vec<Grant>> {
         let mut grants: Vec<Grant> = Vec::new();
         for token in configured {
-            grants.push(Grant::new(token.entry_of(hash(token)?))?);
+            grants.push(Grant::new(token.entry_of(hash(token)?))?.with_quota(token.limits.clone()));
         }
         for entry in self.file.read()? {
             if grants.iter().any(|grant| grant.entry.name == entry.name) {
@@ -198,7 +198,7 @@ fn hash(token: &TokenSettings) -> anyhow::Result<TokenHash> {
 mod tests {
     use std::net::IpAddr;
 
-    use weir_access::{Credential, Denied, Role, Token};
+    use weir_access::{Caller, Credential, Denied, Role, Token};
 
     use super::*;
 
@@ -216,6 +216,10 @@ mod tests {
         }
     }
 
+    fn known(access: &Access, shown: Credential<'_>) -> Result<Caller, Denied> {
+        access.caller(shown, HERE, &access.account(HERE))
+    }
+
     #[tokio::test]
     async fn a_running_router_takes_up_new_and_revoked_tokens() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -231,15 +235,15 @@ mod tests {
         })
         .expect("writes");
         let until = async |wanted: bool| {
-            while access.caller(Credential::Token(token.reveal()), HERE).is_ok_and(|caller| caller.name().is_some())
+            while known(&access, Credential::Token(token.reveal())).is_ok_and(|caller| caller.name().is_some())
                 != wanted
             {
                 tokio::task::yield_now().await;
             }
         };
         until(true).await;
-        assert_eq!(access.caller(Credential::Nothing, HERE).err(), Some(Denied::Missing));
-        assert!(access.caller(Credential::Token("key"), HERE).is_ok(), "the key of the data folder");
+        assert_eq!(known(&access, Credential::Nothing).err(), Some(Denied::Missing));
+        assert!(known(&access, Credential::Token("key")).is_ok(), "the key of the data folder");
         file.change(|tokens| {
             tokens.clear();
             tokens.push(entry("other", &Token::random()?));

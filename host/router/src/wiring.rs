@@ -230,6 +230,7 @@ fn open_tokens(settings: &Settings, key: &str, addresses: impl Iterator<Item = S
     let is_open = reachable.is_empty() || settings.http.insecure_open;
     let tokens = Tokens::open(&settings.data, &settings.tokens, key, is_open)?;
     let access = tokens.access();
+    access.set_quota_of_addresses(&settings.limits);
     if let Some(address) = reachable.first() {
         if !is_open && access.has_no_tokens() {
             bail!(

@@ -32,7 +32,7 @@ pub async fn export(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<
     let formats = [("ndjson", Format::Ndjson), ("csv", Format::Csv)];
     let format = parameters.one_of("format", &formats)?.unwrap_or(Format::Ndjson);
     // The first page decides whether there is an answer at all.
-    let first = timed(api, store.search.newest(&query, None, limits::EXPORT_PAGE)).await?;
+    let first = timed(api, &parameters.caller, store.search.newest(&query, None, limits::EXPORT_PAGE)).await?;
     let (mut sender, body) = Channel::new(1);
     let caller = parameters.caller.clone();
     let api = api.clone();
@@ -84,7 +84,7 @@ impl Writer {
             if !api.access.is_current(&self.caller) {
                 return Err(Denied::Unknown.into());
             }
-            page = timed(api, search.newest(query, Some(place(last)), limits::EXPORT_PAGE)).await?;
+            page = timed(api, &self.caller, search.newest(query, Some(place(last)), limits::EXPORT_PAGE)).await?;
         }
     }
 

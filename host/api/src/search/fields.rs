@@ -18,7 +18,7 @@ use crate::{Api, limits};
 pub async fn fields(api: &Api, parameters: &Parameters) -> Result<Response<Body>, ApiError> {
     let (query, store) = (parameters.query()?, store(api, parameters)?);
     let field = parameters.text("field").map(str::to_owned);
-    let (hits, is_complete) = timed(api, sample(&*store.search, &query)).await?;
+    let (hits, is_complete) = timed(api, &parameters.caller, sample(&*store.search, &query)).await?;
     // Counting takes tens of milliseconds.
     let answer = tokio::task::spawn_blocking(move || {
         let mut tally = Tally::default();

@@ -18,7 +18,7 @@ pub async fn histogram(api: &Api, parameters: &Parameters) -> Result<Response<Bo
     let by = parameters.one_of("by", &[("level", By::Level), ("source", By::Source)])?.unwrap_or(By::Level);
     let buckets = parameters.number("buckets", limits::DEFAULT_BUCKETS, limits::MAX_BUCKETS)?.max(1);
     let since = Instant::now();
-    let mut histogram = timed(api, store.search.histogram(&query, by, buckets)).await?;
+    let mut histogram = timed(api, &parameters.caller, store.search.histogram(&query, by, buckets)).await?;
     if by == By::Source {
         keep_most_frequent(&mut histogram, limits::HISTOGRAM_SOURCES);
     }

@@ -21,7 +21,7 @@ pub async fn logs(api: &Api, parameters: &Parameters) -> Result<Response<Body>, 
     let cursor = parameters.text("cursor").map(read_cursor).transpose()?;
     let around = parameters.id("around")?;
     let since = Instant::now();
-    let hits = timed(api, async {
+    let hits = timed(api, &parameters.caller, async {
         match around {
             Some(id) => store.search.around(&query, id, limit / 2, limit / 2).await,
             None => store.search.newest(&query, cursor, limit).await,
@@ -47,7 +47,7 @@ pub async fn log(api: &Api, parameters: &Parameters, path: &str) -> Result<Respo
     let (names, store) = (parameters.names()?, store(api, parameters)?);
     let id = path.rsplit('/').next().unwrap_or_default();
     let id = entry_id("ID", id)?;
-    let hit = timed(api, store.search.get(id)).await?;
+    let hit = timed(api, &parameters.caller, store.search.get(id)).await?;
     let Some(hit) = hit.filter(|hit| may_read(parameters, hit)) else {
         return Err(ApiError::new(StatusCode::NOT_FOUND, format!("sink `{}` has no record {id}", store.name)));
     };

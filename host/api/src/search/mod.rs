@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use weir_access::Caller;
 use weir_query::search::{Search, SearchError};
 use weir_record::time::format_rfc3339;
 
@@ -69,8 +70,14 @@ fn store(api: &Api, parameters: &Parameters) -> Result<Store, ApiError> {
     })
 }
 
-/// Runs a search when it is its turn, within the time limit. It ends when the client goes, since then this is dropped.
-async fn timed<T>(api: &Api, search: impl Future<Output = Result<T, SearchError>>) -> Result<T, ApiError> {
+/// Runs a search when it is its turn, first among those of its caller, within the time limit. It ends when the client
+/// goes, since then this is dropped.
+async fn timed<T>(
+    api: &Api,
+    caller: &Caller,
+    search: impl Future<Output = Result<T, SearchError>>,
+) -> Result<T, ApiError> {
+    let _own = api.access.search(caller, limits::SEARCH_WAIT).await?;
     let busy = || {
         let message = format!("{} searches are running; retry in a moment", limits::MAX_SEARCHES);
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)

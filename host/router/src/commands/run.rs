@@ -137,6 +137,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
         .install_recorder()
         .context("can't install the metrics recorder")?;
+    weir_access::describe_metrics();
     weir_engine::describe_metrics();
     weir_ingest::describe_metrics();
     weir_journal::describe_metrics();

@@ -31,6 +31,8 @@ pub const MAX_ALLOWED_HOSTS: usize = weir_ingest::limits::MAX_ALLOWED_HOSTS;
 /// `http.header_timeout` and `http.body_timeout`: shorter would cut off legitimate senders, longer would keep dead
 /// connections.
 pub const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+/// `limits.burst`: shorter would refuse every second request of a sender at its rate, longer would not limit a flood.
+pub const BURST: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 /// Recent records in memory for the live stream, if nothing is configured: a few screens.
 pub const LIVE_RECORDS: u64 = 1000;
 /// At most so many; the memory is bounded in bytes, too.

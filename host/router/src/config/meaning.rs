@@ -10,6 +10,7 @@ mod filters;
 pub(super) mod hints;
 mod live;
 mod place;
+mod quota;
 pub(super) mod refusals;
 mod sinks;
 mod tokens;
@@ -61,6 +62,7 @@ pub(super) fn read(
         auto_load: raw.auto_load,
         http: reader.http(&at.key("http"), &raw.http),
         live: reader.live(&at.key("live"), &raw.live, environment),
+        limits: reader.quota(&at.key("limits"), &raw.limits),
         tokens: reader.tokens(&at.key("token"), raw.token, folder),
         journal: reader.journal(&at.key("journal"), &raw.journal),
         encryption: reader.encryption(&at.key("encryption"), raw.encryption, folder),

@@ -28,6 +28,8 @@ pub(super) struct Config {
     pub http: Http,
     /// The live stream of records, for the page and for programs.
     pub live: Live,
+    /// What each address may use; a token can have limits of its own. Changes apply without a restart.
+    pub limits: Limits,
     /// Tokens, by name, beside those that `weir token` creates. As soon as there is one, every request needs one.
     pub token: BTreeMap<String, Token>,
     /// The durable log between filters and sinks.
@@ -103,6 +105,29 @@ pub(super) struct Live {
     pub listen: Option<String>,
 }
 
+/// Limits of a sender; beyond one, requests get a 429 with `Retry-After`. What is configured applies to every address;
+/// the defaults only to those of other machines, since on this one, a proxy speaks for many. 0 is no limit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Requests that send records, per second. Default: no limit.
+    pub requests_per_second: Option<u64>,
+    /// Records per second. Default: no limit.
+    pub records_per_second: Option<u64>,
+    /// Bytes of request bodies per second, as received. Default: no limit.
+    #[schemars(example = &"10MiB")]
+    pub bytes_per_second: Option<Size>,
+    /// How much of these rates may be used at once, as the time in which it accrues; from 100 ms to an hour. Default:
+    /// 1s.
+    pub burst: Option<TimeSpan>,
+    /// Connections at a time. Default: 256.
+    pub connections: Option<u64>,
+    /// Clients of the live stream at a time. Default: 128.
+    pub streams: Option<u64>,
+    /// Searches at a time; others wait up to 10 s. Default: 3, of 4 for everybody.
+    pub searches: Option<u64>,
+}
+
 /// A token: who may send, read or change what. It has one of `hash`, `env` and `file`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -125,6 +150,8 @@ pub(super) struct Token {
     /// The file that contains it; relative to this file.
     #[schemars(length(min = 1), example = &"/run/secrets/ci-token")]
     pub file: Option<String>,
+    /// Its own limits, which replace those of the addresses that use it, one by one. Default: those of the address.
+    pub limits: Limits,
 }
 
 /// What a token permits.
@@ -464,6 +491,7 @@ impl Default for Config {
             auto_load: false,
             http: Http::default(),
             live: Live::default(),
+            limits: Limits::default(),
             token: BTreeMap::new(),
             journal: Journal::default(),
             encryption: Encryption::default(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use weir_access::TokenHash;
+use weir_access::{Quota, TokenHash};
 use weir_record::Level;
 
 use super::diff::AtStart;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub auto_load: bool,
     pub http: HttpSettings,
     pub live: LiveSettings,
+    /// Of each address.
+    pub limits: Quota,
     pub tokens: Vec<TokenSettings>,
     pub journal: JournalSettings,
     pub encryption: EncryptionSettings,
@@ -78,6 +80,7 @@ pub struct TokenSettings {
     pub sources: Vec<String>,
     pub routes: Vec<String>,
     pub secret: TokenSecret,
+    pub limits: Quota,
 }
 
 /// Where a token comes from.

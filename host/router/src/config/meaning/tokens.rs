@@ -41,7 +41,8 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let settings = TokenSettings { name, role, sources: raw.sources, routes: raw.routes, secret };
+        let limits = self.quota(&at.key("limits"), &raw.limits);
+        let settings = TokenSettings { name, role, sources: raw.sources, routes: raw.routes, secret, limits };
         // Whether name and scope can be used doesn't depend on the token.
         if let Err(wrong) = Grant::new(settings.entry_of(TokenHash::of(b""))) {
             self.report(at, wrong.to_string());

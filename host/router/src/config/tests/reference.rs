@@ -17,6 +17,7 @@ pub(super) fn reference(schema: &Value) -> String {
     for (name, header) in [
         ("http", "`[http]`"),
         ("live", "`[live]`"),
+        ("limits", "`[limits]`"),
         ("token", "`[token.NAME]`"),
         ("journal", "`[journal]`"),
         ("encryption", "`[encryption]`"),

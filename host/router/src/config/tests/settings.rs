@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
+use weir_access::Resource;
 use weir_record::Level;
 
-use super::{bad, good};
+use super::{bad, good, in_short};
 use crate::config::{
     EncryptionSettings, FilterSettings, Keep, KeySource, Module, OnError, Overrides, Settings, StandardKey, Sync,
     WhenFull, load_bytes,
@@ -258,4 +259,26 @@ fn invalid_values_from_the_environment_are_refused_without_showing_them() {
     };
     let problems = Settings::default_for(Path::new("here"), &environment).expect_err("no path").to_string();
     assert!(problems.contains("sink `file`") && !problems.contains("s3cret"), "{problems}");
+}
+
+#[test]
+fn limits_of_addresses_and_tokens_are_read() {
+    let settings = good(
+        "[limits]\nrecords_per_second = 500\nbytes_per_second = \"1MiB\"\nburst = \"3s\"\nstreams = 0\n\
+         [token.ci]\nrole = \"ingest\"\nenv = \"CI\"\n[token.ci.limits]\nrequests_per_second = 7\n",
+    );
+    let of = |resource| settings.limits.get(resource);
+    assert_eq!(
+        [Resource::Records, Resource::Bytes, Resource::Streams, Resource::Requests, Resource::Searches].map(of),
+        [Some(500), Some(1 << 20), Some(0), None, None]
+    );
+    assert_eq!(settings.limits.burst, Duration::from_secs(3));
+    let token = &settings.tokens[0].limits;
+    assert_eq!((token.get(Resource::Requests), token.get(Resource::Records)), (Some(7), None));
+    for (text, expected) in
+        [("burst = \"2h\"", "too long"), ("burst = \"0s\"", "too short"), ("records = 5", "`records`")]
+    {
+        let problems = in_short(&bad(format!("[limits]\n{text}\n")));
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:?}");
+    }
 }
