@@ -41,6 +41,7 @@
 //! | `docs_configuration.rs` | the configurations in the documentation are valid, and the keys that it names exist |
 //! | `page.rs` | the page in a real browser: watching, searching, logging in |
 //! | `pages.rs` | (not a test) the links, names and code blocks of a Markdown file |
+//! | `tls.rs` | TLS as real clients see it: versions, certificates and their replacement, client certificates |
 //! | `house.rs` | the layout: dependencies between crates, a `//!` head in every module |
 
 mod access;
@@ -85,3 +86,4 @@ mod servers;
 mod sinks;
 mod stop;
 mod swap;
+mod tls;

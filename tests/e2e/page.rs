@@ -44,7 +44,7 @@ fn a_person_can_log_in_and_other_sites_can_do_nothing() {
 }
 
 /// Runs a script in a browser against a router until it is done, and does what the script asks for.
-fn browse(home: &Home, script: &str, argument: &str) {
+pub fn browse(home: &Home, script: &str, argument: &str) {
     let router = home.start();
     let address = router.url.trim_start_matches("http://").to_owned();
     let copy = home.path(script);

@@ -16,7 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// The binary under test.
 pub fn weir() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    for name in ["WEIR_CONFIG", "WEIR_LOG", "NO_COLOR", "WEIR_SINKS", "LOG_BACKENDS"] {
+    for name in
+        ["WEIR_CONFIG", "WEIR_LOG", "NO_COLOR", "WEIR_SINKS", "LOG_BACKENDS", "WEIR_CA", "WEIR_CLIENT_CERTIFICATE"]
+    {
         command.env_remove(name);
     }
     command
@@ -111,7 +113,7 @@ impl Home {
 /// A running router. It is killed when dropped.
 pub struct Router {
     process: Child,
-    /// Its address, such as `http://127.0.0.1:40123`.
+    /// Its address, such as `http://127.0.0.1:40123`; with TLS, `https:`.
     pub url: String,
     said: Arc<Mutex<String>>,
     printed: Arc<Mutex<String>>,
@@ -131,8 +133,8 @@ impl Router {
         let (printed, reading_printed) = collect(process.stdout.take().expect("piped"));
         let reading = vec![reading_said, reading_printed];
         let mut router = Self { process, url: String::new(), said, printed, reading };
-        let line = router.wait_for_line("listens on http://");
-        let at = line.find("http://").expect("just found");
+        let line = router.wait_for_line("listens on http");
+        let at = line.find("http").expect("just found");
         router.url = line[at..].split_whitespace().next().expect("an address").to_string();
         router
     }

@@ -12,6 +12,7 @@ use weir_record::time::now_ns;
 
 use crate::account::{Account, Accounts};
 use crate::charge::LastLine;
+use crate::certificate::ClientCertificate;
 use crate::failures::Failures;
 use crate::grant::{Grant, Role};
 use crate::limits;
@@ -29,6 +30,8 @@ pub enum Credential<'r> {
     Session(&'r str),
     /// Good for one stream.
     Ticket(&'r str),
+    /// Of the connection.
+    Certificate(&'r ClientCertificate),
 }
 
 /// Why a request is refused. The texts are for its sender.
@@ -43,6 +46,13 @@ pub enum Denied {
     NoTokens,
     #[error("this token is not known, or it was revoked")]
     Unknown,
+    #[error(
+        "no token is for this client certificate ({0}); an operator adds `certificate = \"…\"` with one of these to a \
+         [token.NAME]"
+    )]
+    Certificate(String),
+    #[error("the client certificate has expired; connect with a new one")]
+    ExpiredCertificate,
     #[error("the session or ticket is over; log in again")]
     Over,
     #[error("the token `{0}` has expired; `weir token new` makes another one")]
@@ -66,7 +76,13 @@ impl Denied {
     /// The status code of HTTP.
     pub fn status(&self) -> u16 {
         match self {
-            Denied::Missing | Denied::NoTokens | Denied::Unknown | Denied::Over | Denied::Expired(_) => 401,
+            Denied::Missing
+            | Denied::NoTokens
+            | Denied::Unknown
+            | Denied::Certificate(_)
+            | Denied::ExpiredCertificate
+            | Denied::Over
+            | Denied::Expired(_) => 401,
             Denied::TooMany(_) | Denied::Limited { .. } => 429,
             Denied::Role { .. } | Denied::Scope { .. } => 403,
         }
@@ -237,6 +253,13 @@ impl Access {
             Credential::Token(token) => Some(TokenHash::of(token.as_bytes())),
             Credential::Session(cookie) => Some(locked(&self.sessions).find(cookie, now).ok_or(Denied::Over)?),
             Credential::Ticket(ticket) => locked(&self.tickets).take(ticket, now),
+            Credential::Certificate(certificate) if certificate.has_expired() => {
+                return Err(Denied::ExpiredCertificate);
+            }
+            Credential::Certificate(certificate) => {
+                let known = certificate.hashes().iter().find(|hash| self.grants.load().contains_key(hash)).copied();
+                Some(known.ok_or_else(|| Denied::Certificate(certificate.shown().to_owned()))?)
+            }
         };
         match found.and_then(|hash| self.grant(hash)) {
             Some(grant) if grant.has_expired(now_ns()) => Err(Denied::Expired(grant.entry.name.clone())),

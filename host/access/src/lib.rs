@@ -6,6 +6,7 @@
 //! | `token` | random tokens, and what is stored of one |
 //! | `grant` | what a token permits |
 //! | `access` | from what a request shows to its [`Caller`] |
+//! | `certificate` | client certificates that stand for tokens |
 //! | `passes` | sessions and tickets: secrets that stand for a token for a while |
 //! | `failures` | too many wrong tokens from one address |
 //! | `quota` | what an address or a token may use |
@@ -28,6 +29,7 @@
 mod access;
 mod account;
 mod bucket;
+mod certificate;
 mod charge;
 mod failures;
 mod grant;
@@ -39,6 +41,7 @@ mod token;
 
 pub use access::{Access, Caller, Credential, Denied, Peer};
 pub use account::{Account, Place};
+pub use certificate::{ClientCertificate, FINGERPRINT_PREFIX, certificate_hash};
 pub use charge::describe_metrics;
 pub use grant::{Grant, GrantError, Role, TokenEntry};
 pub use limits::SESSION_LIFETIME;

@@ -43,6 +43,9 @@ impl fmt::Debug for Token {
     }
 }
 
+/// What certificates are hashed for.
+const CERTIFICATE_CONTEXT: &str = "weir 2026-11-30 client certificate of a token";
+
 /// The BLAKE3 hash of a token. Comparing two takes the same time wherever they differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash(blake3::Hash);
@@ -51,6 +54,11 @@ impl TokenHash {
     /// The hash of a token as a request shows it.
     pub fn of(token: &[u8]) -> TokenHash {
         TokenHash(blake3::hash(token))
+    }
+
+    /// The hash of a certificate's name or fingerprint. No token has it.
+    pub fn of_certificate(name: &str) -> TokenHash {
+        TokenHash(blake3::Hash::from_bytes(blake3::derive_key(CERTIFICATE_CONTEXT, name.as_bytes())))
     }
 }
 

@@ -104,8 +104,8 @@ impl Child {
         let mut before = String::new();
         for line in said.by_ref() {
             let line = line?;
-            if let Some(at) = line.find("http://") {
-                let text = line[at + 7..].split_whitespace().next().unwrap_or("");
+            if let Some(at) = line.find("listens on http").and_then(|at| Some(at + line[at..].find("://")? + 3)) {
+                let text = line[at..].split_whitespace().next().unwrap_or("");
                 address = Some(text.trim_end_matches('/').parse()?);
                 break;
             }

@@ -19,6 +19,7 @@
 //! | `outage.rs` | a sink that is down under load |
 //! | `swap.rs` | filters replaced under load |
 //! | `stream.rs` | clients of the live stream under load |
+//! | `tls.rs` | the cost of TLS |
 //! | `fair.rs` | a sender of few records while another one floods |
 //! | `tokens.rs` | what checking a token costs |
 //! | `compile.rs` | throughput while a large module is compiled |
@@ -37,6 +38,7 @@ pub mod records;
 mod stream;
 mod swap;
 mod table;
+mod tls;
 mod tokens;
 
 use anyhow::{Context, bail};
@@ -47,11 +49,12 @@ use child::Child;
 use table::Row;
 
 /// Cases whose results are text, not rows of the table.
-const REPORTS: [(&str, Report); 5] = [
+const REPORTS: [(&str, Report); 6] = [
     (swap::NAME, swap::report),
     (outage::NAME, outage::report),
     (stream::NAME, stream::report),
     (fair::NAME, fair::report),
+    (tls::NAME, tls::report),
     (tokens::NAME, tokens::report),
 ];
 
@@ -71,6 +74,7 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
         (stream::NAME, "a thousand clients of the live stream under load"),
         (fair::NAME, "the latency of one sender while another one floods"),
         (tokens::NAME, "one record a request, with and without a token"),
+        (tls::NAME, "records and new connections with and without TLS"),
         (SEARCH, "queries of stored records, in files and in SQLite; not run by default"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];

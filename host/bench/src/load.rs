@@ -4,19 +4,21 @@
 //! little of the machine that it shares with the router.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
-use tokio::net::TcpSocket;
+use rustls::ClientConfig;
 
 use crate::child::Child;
 use crate::records::{Body, Encoding};
+use crate::tls::Stream;
 
 /// Timeout for an answer. The run fails if it is exceeded.
-const ANSWER: Duration = Duration::from_secs(30);
+pub const ANSWER: Duration = Duration::from_secs(30);
 
 /// Pause before a refused request is sent again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -40,6 +42,8 @@ pub struct Plan<'a> {
     pub retries: bool,
     /// The priority of the connections' threads, from 0 to 19.
     pub niceness: i32,
+    /// `None`: without TLS.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl<'a> Plan<'a> {
@@ -57,6 +61,7 @@ impl<'a> Plan<'a> {
             token: None,
             retries: false,
             niceness: 0,
+            tls: None,
         }
     }
 
@@ -68,6 +73,7 @@ impl<'a> Plan<'a> {
             path: self.path.clone(),
             sent: self.sent + full.requests(),
             pause: Some(Duration::from_secs_f64(each * 2.0 * self.connections as f64)),
+            tls: self.tls.clone(),
             ..*self
         }
     }
@@ -135,9 +141,7 @@ fn connection(
     over: &AtomicBool,
 ) -> anyhow::Result<LoadResult> {
     rustix::process::nice(plan.niceness)?;
-    let mut stream = connect(plan)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ANSWER))?;
+    let mut stream = Stream::connect(plan)?;
     let mut loaded = empty(requests.len())?;
     let mut answer = Vec::with_capacity(4096);
     let mut asking = Vec::new();
@@ -172,7 +176,8 @@ fn connection(
     }
 }
 
-fn connect(plan: &Plan<'_>) -> anyhow::Result<TcpStream> {
+/// Connects without TLS.
+pub fn connect(plan: &Plan<'_>) -> anyhow::Result<TcpStream> {
     let Some(from) = plan.from else { return Ok(TcpStream::connect(plan.address)?) };
     let connect = async {
         let socket = TcpSocket::new_v4()?;
@@ -209,7 +214,7 @@ fn request(plan: &Plan<'_>, body: &Body) -> Vec<u8> {
 }
 
 /// Reads one answer. Fails unless it is a success.
-pub fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
+pub fn read_answer(stream: &mut impl Read, answer: &mut Vec<u8>) -> anyhow::Result<()> {
     answer.clear();
     let mut chunk = [0; 4096];
     loop {

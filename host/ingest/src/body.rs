@@ -4,11 +4,24 @@
 //! without a copy. A refused body is only drained for a while, so that a sender that writes first and reads later still
 //! gets the answer. Invariant: bytes are counted in flight before they are buffered.
 
-use std::{future::poll_fn, pin::Pin, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use hyper::{StatusCode, body::Body};
-use tokio::time::{Instant, sleep_until, timeout};
+use hyper::{
+    StatusCode,
+    body::{Body, Frame, SizeHint},
+    header::EXPECT,
+    http::request::Parts,
+};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until, timeout},
+};
 
 use crate::{HttpOptions, budget::HeldBytes, limits, reply::Refused};
 
@@ -154,6 +167,50 @@ where
     };
     // If the sender is too slow, its connection is closed.
     _ = timeout(limits::DRAIN_TIMEOUT, read).await;
+}
+
+/// A body that is drained if it is dropped before its end. In HTTP/2, such an end would reset the stream, and clients such
+/// as curl give up on the answer.
+pub(crate) struct DrainedBody<B: Body<Data = Bytes> + Send + Unpin + 'static> {
+    body: Option<B>,
+    is_awaited: bool,
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> DrainedBody<B> {
+    pub(crate) fn new(body: B, parts: &Parts) -> DrainedBody<B> {
+        // A sender that waits for `100 Continue` has sent nothing yet, and reading would make it start.
+        DrainedBody { body: Some(body), is_awaited: parts.headers.contains_key(EXPECT) }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Body for DrainedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        // It is taken only when it is dropped.
+        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Drop for DrainedBody<B> {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && !body.is_end_stream()
+            && !self.is_awaited
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(drain(body));
+        }
+    }
 }
 
 #[cfg(test)]

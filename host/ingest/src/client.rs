@@ -1,9 +1,13 @@
-//! A small HTTP client for the commands that query a running router: `weir sinks`, `weir tail`, `weir levels`,
-//! `weir quarantine replay`, `weir bench`.
+//! A small HTTP client, with TLS if the router has it, for the commands that query a running router: `weir sinks`, `weir
+//! tail`, `weir levels`, `weir quarantine replay`, `weir bench`.
 
+mod trust;
+
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +16,14 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Method, Request, Response, StatusCode, http};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+pub use trust::Trust;
 
 /// Timeout for an answer. A replayed batch waits for its fsync.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -21,19 +31,32 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// A running router, and the token to show to it.
 #[derive(Clone, Debug)]
 pub struct RunningRouter {
-    pub address: SocketAddr,
+    /// A name or an address; that of IPv6 in brackets.
+    pub host: String,
+    pub port: u16,
     pub token: Option<String>,
+    /// `None`: without TLS.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl From<SocketAddr> for RunningRouter {
     fn from(address: SocketAddr) -> RunningRouter {
-        RunningRouter { address, token: None }
+        let ip = address.ip().to_string();
+        let host = if address.is_ipv6() { format!("[{ip}]") } else { ip };
+        RunningRouter { host, port: address.port(), token: None, tls: None }
+    }
+}
+
+impl fmt::Display for RunningRouter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(formatter, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
 impl RunningRouter {
     fn request(&self, method: Method, path: &str) -> http::request::Builder {
-        let request = Request::builder().method(method).uri(path).header(HOST, self.address.to_string());
+        let request = Request::builder().method(method).uri(path).header(HOST, format!("{}:{}", self.host, self.port));
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
             None => request,
@@ -41,21 +64,25 @@ impl RunningRouter {
     }
 }
 
-/// Why a request to a router failed.
+/// Why a request to a router failed. `router` is its address.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no router answers on http://{address}; is `weir run` running?: {source}")]
-    NoRouter { address: SocketAddr, source: io::Error },
-    #[error("no answer from http://{address} in {ANSWER:?}")]
-    TooLate { address: SocketAddr },
-    #[error("http://{address} answered {status}: {text}")]
-    Refused { address: SocketAddr, status: StatusCode, text: String },
+    #[error("no router answers on {router}; is `weir run` running?: {source}")]
+    NoRouter { router: String, source: io::Error },
+    #[error("can't get an encrypted connection to {router}: {reason}; `--ca FILE` names a certificate to trust")]
+    Encryption { router: String, reason: io::Error },
+    #[error("`{host}` is not the name of a host: {reason}")]
+    NoHost { host: String, reason: InvalidDnsNameError },
+    #[error("no answer from {router} in {ANSWER:?}")]
+    TooLate { router: String },
+    #[error("{router} answered {status}: {text}")]
+    Refused { router: String, status: StatusCode, text: String },
     #[error(transparent)]
     Request(#[from] http::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
-    #[error("http://{address} sent an answer that is not JSON: {source}")]
-    NoJson { address: SocketAddr, source: serde_json::Error },
+    #[error("{router} sent an answer that is not JSON: {source}")]
+    NoJson { router: String, source: serde_json::Error },
     #[error(transparent)]
     Runtime(#[from] io::Error),
 }
@@ -67,8 +94,7 @@ pub fn get(router: &RunningRouter, path: &str) -> Result<String, ClientError> {
 
 /// Gets the JSON at a path.
 pub fn get_json(router: &RunningRouter, path: &str) -> Result<serde_json::Value, ClientError> {
-    let address = router.address;
-    serde_json::from_str(&get(router, path)?).map_err(|source| ClientError::NoJson { address, source })
+    json(router, &get(router, path)?)
 }
 
 /// Posts a body and returns the text of the answer. Returns an error unless the status is a success.
@@ -88,9 +114,11 @@ pub fn patch_json(
     change: &serde_json::Value,
 ) -> Result<serde_json::Value, ClientError> {
     let headers = [("content-type", "application/json")];
-    let address = router.address;
-    let answer = ask(router, Method::PATCH, path, &headers, change.to_string().into())?;
-    serde_json::from_str(&answer).map_err(|source| ClientError::NoJson { address, source })
+    json(router, &ask(router, Method::PATCH, path, &headers, change.to_string().into())?)
+}
+
+fn json(router: &RunningRouter, text: &str) -> Result<serde_json::Value, ClientError> {
+    serde_json::from_str(text).map_err(|source| ClientError::NoJson { router: router.to_string(), source })
 }
 
 /// Gets a path whose answer may last for hours, and calls `each` with every line of it as it arrives. Returns at the end
@@ -100,19 +128,17 @@ pub fn get_lines(
     path: &str,
     mut each: impl FnMut(&str) -> ControlFlow<()>,
 ) -> Result<(), ClientError> {
-    let address = router.address;
     let request = router.request(Method::GET, path).body(Full::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let begin = async {
-            let (answer, driving) = send(address, request).await?;
+            let (answer, driving) = send(router, request).await?;
             if answer.status().is_success() {
                 return Ok((answer, driving));
             }
-            Err(refused(address, answer).await?)
+            Err(refused(router, answer).await?)
         };
-        let (answer, _driving) =
-            tokio::time::timeout(ANSWER, begin).await.map_err(|_| ClientError::TooLate { address })??;
+        let (answer, _driving) = timed(router, begin).await?;
         let (mut body, mut rest) = (answer.into_body(), Vec::new());
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
@@ -135,41 +161,61 @@ fn ask(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Result<String, ClientError> {
-    let address = router.address;
     let mut request = router.request(method, path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(body))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        tokio::time::timeout(ANSWER, exchange(address, request)).await.map_err(|_| ClientError::TooLate { address })?
-    })
+    runtime.block_on(timed(router, exchange(router, request)))
 }
 
-async fn exchange(address: SocketAddr, request: Request<Full<Bytes>>) -> Result<String, ClientError> {
-    let (answer, _driving) = send(address, request).await?;
+async fn timed<T>(
+    router: &RunningRouter,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let late = |_| ClientError::TooLate { router: router.to_string() };
+    tokio::time::timeout(ANSWER, work).await.map_err(late)?
+}
+
+async fn exchange(router: &RunningRouter, request: Request<Full<Bytes>>) -> Result<String, ClientError> {
+    let (answer, _driving) = send(router, request).await?;
     if !answer.status().is_success() {
-        return Err(refused(address, answer).await?);
+        return Err(refused(router, answer).await?);
     }
     text(answer).await
 }
 
-/// Sends a request on a connection of its own, which ends with the returned guard.
-async fn send(
-    address: SocketAddr,
+/// An answer, and the connection that it comes from, which ends when this is dropped.
+type Answering = (Response<Incoming>, JoinSet<hyper::Result<()>>);
+
+/// Sends a request on a connection of its own.
+async fn send(router: &RunningRouter, request: Request<Full<Bytes>>) -> Result<Answering, ClientError> {
+    let host = router.host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, router.port))
+        .await
+        .map_err(|source| ClientError::NoRouter { router: router.to_string(), source })?;
+    let Some(tls) = &router.tls else { return send_on(stream, request).await };
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|reason| ClientError::NoHost { host: host.to_owned(), reason })?;
+    let encrypted = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
+    let stream = encrypted.map_err(|reason| ClientError::Encryption { router: router.to_string(), reason })?;
+    send_on(stream, request).await
+}
+
+async fn send_on(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<(Response<Incoming>, JoinSet<hyper::Result<()>>), ClientError> {
-    let stream = TcpStream::connect(address).await.map_err(|source| ClientError::NoRouter { address, source })?;
+) -> Result<Answering, ClientError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut driving = JoinSet::new();
     driving.spawn(connection);
     Ok((sender.send_request(request).await?, driving))
 }
 
-async fn refused(address: SocketAddr, answer: Response<Incoming>) -> Result<ClientError, ClientError> {
+async fn refused(router: &RunningRouter, answer: Response<Incoming>) -> Result<ClientError, ClientError> {
     let status = answer.status();
-    Ok(ClientError::Refused { address, status, text: text(answer).await? })
+    Ok(ClientError::Refused { router: router.to_string(), status, text: text(answer).await? })
 }
 
 async fn text(answer: Response<Incoming>) -> Result<String, ClientError> {

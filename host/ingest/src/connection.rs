@@ -1,4 +1,4 @@
-//! A connection: HTTP/1.1 or HTTP/2 (with prior knowledge), its limits, and when to close it.
+//! A connection: HTTP/1.1 or HTTP/2 (with prior knowledge or by ALPN), its limits, and when to close it.
 //!
 //! `server` starts one of these per accepted socket; `routes` handles every request on it. A connection closes when the
 //! client ends it, when the server stops (after its requests are answered), or when it has been quiet for too long.
@@ -19,6 +19,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
     task::JoinSet,
@@ -27,7 +28,7 @@ use tokio::{
 
 use crate::{
     limits,
-    origin::Origin,
+    remote::{self, Remote},
     reply,
     routes::{self, Endpoint},
     traffic::{ActiveRequest, CountingStream, RequestBody, Usage},
@@ -37,10 +38,10 @@ use crate::{
 ///
 /// A connection with a stream of events continues on the runtime for those, since writing them must not take time from
 /// receiving records.
-pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, origin: Origin, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, remote: Remote, stop: watch::Receiver<bool>) {
     let usage = Usage::begin();
     let runtime = endpoint.options.pages.as_ref().map(|pages| pages.streams());
-    let mut serving = Box::pin(serve_here(endpoint, stream, origin, stop, Arc::clone(&usage)));
+    let mut serving = Box::pin(serve_here(endpoint, stream, remote, stop, Arc::clone(&usage)));
     let runtime = tokio::select! {
         biased;
         () = &mut serving => return,
@@ -62,7 +63,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, origin: Or
 async fn serve_here(
     endpoint: Arc<Endpoint>,
     stream: TcpStream,
-    origin: Origin,
+    remote: Remote,
     mut stop: watch::Receiver<bool>,
     usage: Arc<Usage>,
 ) {
@@ -70,18 +71,44 @@ async fn serve_here(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't set TCP_NODELAY");
     }
+    let stream = CountingStream::new(stream, Arc::clone(&usage));
+    let Some(tls) = &endpoint.options.tls else {
+        return speak(endpoint, stream, remote, stop, usage).await;
+    };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream, endpoint.options.quiet_timeout) => accepted,
+        _ = stop.changed() => None,
+    };
+    if let Some((stream, certificate)) = accepted {
+        // On the heap, so that connections without TLS don't reserve room for it.
+        Box::pin(speak(endpoint, stream, remote.encrypted(certificate), stop, usage)).await;
+    }
+}
+
+/// Speaks HTTP on a connection until it ends.
+async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    endpoint: Arc<Endpoint>,
+    stream: S,
+    remote: Remote,
+    mut stop: watch::Receiver<bool>,
+    usage: Arc<Usage>,
+) {
     let mut quiet_timeout = endpoint.options.quiet_timeout;
-    let peer = stream.peer_addr();
-    let origin = Arc::new(origin);
+    let address = remote.address;
+    let remote = Arc::new(remote);
     let service = {
         let (endpoint, usage) = (Arc::clone(&endpoint), Arc::clone(&usage));
         service_fn(move |request: Request<Incoming>| {
             let busy = ActiveRequest::begin(&endpoint, &usage);
             let request = request.map(|body| RequestBody::new(body, Arc::clone(&usage)));
-            let (usage, origin) = (Arc::clone(&usage), Arc::clone(&origin));
+            let (usage, remote) = (Arc::clone(&usage), Arc::clone(&remote));
             async move {
+                let is_strict = remote.is_strict(&request);
                 let is_one_at_a_time = request.version() < Version::HTTP_2;
-                let mut answer = routes::answer(&busy.endpoint, request, &origin).await;
+                let mut answer = routes::answer(&busy.endpoint, request, &remote).await;
+                if is_strict {
+                    remote::set_strict(answer.headers_mut());
+                }
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     usage.upgraded();
                 }
@@ -95,7 +122,6 @@ async fn serve_here(
         })
     };
     let http = http();
-    let stream = CountingStream::new(stream, Arc::clone(&usage));
     let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let mut quiet = pin!(sleep(quiet_timeout));
     let mut stopping = false;
@@ -107,9 +133,8 @@ async fn serve_here(
                     endpoint.meters.failed.increment(1);
                     tracing::debug!(%error, "a connection failed");
                     if usage.is_flooded() && let Some(others) = endpoint.flooding_connections.line() {
-                        let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
                         tracing::warn!(
-                            "closed the connection from {peer}: it sent {} MiB without a request ({others} others \
+                            "closed the connection from {address}: it sent {} MiB without a request ({others} others \
                              before it)",
                             limits::FLOOD_BYTES >> 20
                         );

@@ -1,6 +1,7 @@
-//! What a request shows to say who sent it: a token, the page's cookie, or a ticket.
+//! What a request shows to say who sent it: a token, the page's cookie, a ticket, or its connection's certificate.
 //!
-//! A token is sent as `authorization: Bearer`, or as the password of `Basic` by clients that know only that.
+//! A token is sent as `authorization: Bearer`, or as the password of `Basic` by clients that know only that. What a request
+//! itself shows counts more than the certificate of its connection.
 
 use std::borrow::Cow;
 
@@ -13,33 +14,39 @@ use hyper::{
 };
 use weir_access::{Access, Caller, Credential, Denied, SESSION_COOKIE};
 
-use crate::{origin::Origin, reply::Refused};
+use crate::{remote::Remote, reply::Refused};
 
 /// The parameter that has a ticket.
 const TICKET: &str = "ticket=";
 
 /// Who sent a request on a connection.
-pub(crate) fn caller(access: &Access, parts: &Parts, origin: &Origin) -> Result<Caller, Denied> {
+pub(crate) fn caller(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denied> {
     if access.is_open() {
-        return Ok(Caller::unchecked(origin.address, &origin.account));
+        return Ok(Caller::unchecked(remote.address, &remote.account));
     }
-    let caller = find(access, parts, origin)?;
-    origin.count_for(&caller, access)?;
+    let caller = find(access, parts, remote)?;
+    remote.count_for(&caller, access)?;
     Ok(caller)
 }
+
 /// Who is known by what a request shows.
-fn find(access: &Access, parts: &Parts, origin: &Origin) -> Result<Caller, Denied> {
-    let known = |shown| access.caller(shown, origin.address, &origin.account);
+fn find(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denied> {
+    let known = |shown| access.caller(shown, remote.address, &remote.account);
     if let Some(shown) = parts.headers.get(AUTHORIZATION) {
         let token = token(shown).ok_or(Denied::Missing)?;
         return known(Credential::Token(&token));
     }
     let ticket = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix(TICKET)));
-    known(match (ticket, cookie(&parts.headers)) {
-        (Some(ticket), _) => Credential::Ticket(ticket),
-        (None, Some(cookie)) => Credential::Session(cookie),
-        (None, None) => Credential::Nothing,
-    })
+    let otherwise = remote.certificate().map_or(Credential::Nothing, Credential::Certificate);
+    match (ticket, cookie(&parts.headers)) {
+        (Some(ticket), _) => known(Credential::Ticket(ticket)),
+        // A browser shows a session long after its end.
+        (None, Some(cookie)) => match known(Credential::Session(cookie)) {
+            Err(Denied::Over) if remote.certificate().is_some() => known(otherwise),
+            outcome => outcome,
+        },
+        (None, None) => known(otherwise),
+    }
 }
 
 /// The token of `Bearer TOKEN`, or of `Basic` as its password.
@@ -76,6 +83,8 @@ impl From<Denied> for Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use hyper::Request;
     use weir_access::{Grant, Role, Token, TokenEntry};
 
@@ -103,8 +112,8 @@ mod tests {
             expires_ns: None,
         };
         access.set([Grant::new(entry).expect("a grant")]);
-        let origin = Origin::of_address([127, 0, 0, 1].into(), &access).expect("there is room");
-        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), &origin);
+        let remote = Remote::of_address([127, 0, 0, 1].into(), &access).expect("there is room");
+        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), &remote);
         let bearer = format!("Bearer {}", token.reveal());
         let basic = format!("Basic {}", STANDARD.encode(format!("anyone:{}", token.reveal())));
         let reader = known(&[("authorization", &bearer)], "/").expect("a token");

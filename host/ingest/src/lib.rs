@@ -8,7 +8,6 @@
 //! |---|---|
 //! | `server` | accept loop, bound on connections, graceful shutdown |
 //! | `connection` | one connection: HTTP versions and their limits, idle timeout, drain |
-//! | `origin` | where a connection comes from, and among whose connections it is counted |
 //! | `traffic` | activity of a connection: requests, bytes, floods |
 //! | `hosts` | the host names that a server on a loopback address answers to |
 //! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
@@ -16,6 +15,8 @@
 //! | `request` | headers: content type, encoding, whether a web page sent the request; sniffing |
 //! | `body` | reading a body within size and time |
 //! | `decompress` | gzip, deflate, zstd, within a bound on what comes out |
+//! | `tls`, `tls/` | TLS: certificates, keys, handshakes |
+//! | `remote` | the other end of a connection: its address, its certificate, and among whose connections it is counted |
 //! | `credentials` | what a request shows to say who sent it |
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
@@ -24,7 +25,7 @@
 //! | `intake` | the interface to the pipeline |
 //! | `pages` | the interface to what is read: the page, the API |
 //! | `limits`, `options` | every limit with its reason; those that can be configured |
-//! | `client` | queries a running router, for the commands |
+//! | `client`, `client/trust` | queries a running router, for the commands; which certificates it trusts |
 //! | `metrics`, `log_limit` | counters; rate limit of log lines |
 //!
 //! Invariants: a 2xx is sent only after the intake has confirmed; every buffer is bounded; every request is answered
@@ -43,14 +44,15 @@ pub mod limits;
 mod log_limit;
 mod metrics;
 mod options;
-mod origin;
 mod pages;
 mod post;
 mod protocols;
+mod remote;
 mod reply;
 mod request;
 mod routes;
 mod server;
+mod tls;
 mod traffic;
 
 pub use intake::{Delivery, Intake, Receipt, RecordError, Refusal};
@@ -60,3 +62,4 @@ pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
 pub use protocols::protocol_names;
 pub use server::{IngestError, Requests, serve};
+pub use tls::{Certificate, Loaded, SelfSigned, Tls, TlsError, TlsFiles};

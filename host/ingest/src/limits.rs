@@ -45,6 +45,7 @@ pub const PAGES_AT_A_TIME: usize = 2;
 /// | nothing, HTTP/2 | 13 |
 /// | a head of 60 KB that is being read, HTTP/1.1 ([`READ_BUFFER_BYTES`]) | 65 |
 /// | [`MAX_STREAMS`] streams, all but one with an answer that the client doesn't take, HTTP/2 | 546–590 |
+/// | TLS, more than without, and up to 64 of encrypted bytes that the client doesn't take | 12 |
 ///
 /// So clients can make Weir hold at most `max_in_flight` + [`MAX_ANSWER_BYTES`] + 0.6 MiB × `max_connections`. A window
 /// of [`CONNECTION_WINDOW_BYTES`] per connection is added only while the machine lags behind.
@@ -132,6 +133,11 @@ pub const DECOMPRESS_STEP_BYTES: usize = 32 * 1024;
 /// Base-2 logarithm of the largest zstd window accepted: 8 MiB, the limit that RFC 9659 sets for HTTP. A frame of a few
 /// bytes can request this much memory.
 pub const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Names of a client's certificate that a token may have, and the bytes of each: as for a URI of SPIFFE.
+pub const MAX_CERTIFICATE_NAMES: usize = 32;
+/// See [`MAX_CERTIFICATE_NAMES`].
+pub const MAX_CERTIFICATE_NAME_BYTES: usize = 2048;
 
 /// Bytes of a query. Longer ones are refused.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;

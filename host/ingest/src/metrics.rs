@@ -18,6 +18,7 @@ const CONNECTIONS: &str = "weir_ingest_open_connections";
 const CONNECTIONS_TOTAL: &str = "weir_ingest_connections_total";
 const TURNED_AWAY: &str = "weir_ingest_connections_turned_away_total";
 const FAILED: &str = "weir_ingest_connections_failed_total";
+pub(crate) const FAILED_HANDSHAKES: &str = "weir_ingest_tls_handshakes_failed_total";
 const IN_FLIGHT: &str = "weir_ingest_in_flight_bytes";
 
 /// Describes this crate's metrics. The binary calls it once, after installing a recorder.
@@ -32,6 +33,10 @@ pub fn describe_metrics() {
     metrics::describe_counter!(
         FAILED,
         "Connections that ended with an error: malformed HTTP, a reset, silence in a request."
+    );
+    metrics::describe_counter!(
+        FAILED_HANDSHAKES,
+        "TLS handshakes that failed, by reason: plain_http, timeout, client_certificate or other."
     );
     metrics::describe_gauge!(IN_FLIGHT, Unit::Bytes, "Bytes held for requests that are not answered yet.");
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use weir_access::Access;
 use weir_record::{Aliases, Level};
 
-use crate::{Pages, hosts, limits};
+use crate::{Pages, Tls, hosts, limits};
 
 /// Options of one HTTP server. [`Default`] gives the defaults of the configuration.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct HttpOptions {
     pub replay_key: Option<String>,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// Connections are encrypted.
+    pub tls: Option<Arc<Tls>>,
     /// See [`limits::MAX_BODY_BYTES`].
     pub max_body_bytes: usize,
     /// See [`limits::MAX_DECOMPRESSED_BYTES`].
@@ -57,6 +59,7 @@ impl Default for HttpOptions {
             allowed_hosts: Vec::new(),
             replay_key: None,
             access: Arc::new(Access::new(true)),
+            tls: None,
             max_body_bytes: limits::MAX_BODY_BYTES,
             max_decompressed_bytes: limits::MAX_DECOMPRESSED_BYTES,
             max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,

@@ -45,12 +45,12 @@ pub trait Pages: Send + Sync {
 }
 
 /// Refuses requests from pages of other sites.
-pub(crate) fn check(parts: &Parts) -> Result<(), Refused> {
+pub(crate) fn check(parts: &Parts, is_encrypted: bool) -> Result<(), Refused> {
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     // A link on another site may open a page, which that site can't read. A form on it could change something.
     let is_link =
         parts.method == Method::GET && parts.headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
-    if is_link { Ok(()) } else { request::refuse_cross_site(parts) }
+    if is_link { Ok(()) } else { request::refuse_cross_site(parts, is_encrypted) }
 }
 
 /// The body of a page being sent. Its request is in progress until the end.

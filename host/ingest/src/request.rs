@@ -143,8 +143,9 @@ pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
 /// Refuses requests that a browser sends for a page of another site.
 ///
 /// `Sec-Fetch-Site` decides if present: every current browser sends it to loopback and over TLS, and proxies don't
-/// change it. Otherwise `Origin` must match the requested host.
-pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
+/// change it. Otherwise `Origin` must match the requested host. Over TLS, a page without it is of another site. Without
+/// TLS, a proxy may have ended it.
+pub(crate) fn refuse_cross_site(parts: &Parts, is_encrypted: bool) -> Result<(), Refused> {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let headers = &parts.headers;
     let own = match (headers.get(SEC_FETCH_SITE), headers.get(ORIGIN)) {
@@ -155,7 +156,8 @@ pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
             // In HTTP/2, the host is in the URI.
             let asked = asked.or_else(|| parts.uri.authority().map(|host| host.as_str().as_bytes()));
             let origin = origin.as_bytes();
-            let host = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+            let plain = || origin.strip_prefix(b"http://").filter(|_| !is_encrypted);
+            let host = origin.strip_prefix(b"https://").or_else(plain);
             host.is_some() && host == asked
         }
     };

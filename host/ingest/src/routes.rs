@@ -18,15 +18,16 @@ use weir_access::{Peer, Role};
 
 use crate::{
     HttpOptions, Intake, Pages,
+    body::DrainedBody,
     budget::ByteBudget,
     credentials,
     hosts::Hosts,
     limits,
     log_limit::LogLimit,
     metrics::Meters,
-    origin::Origin,
     pages, post,
     protocols::{self, PROTOCOLS, Protocol},
+    remote::Remote,
     reply::{self, Answer, AnyAnswer, Refused},
     request,
     server::Requests,
@@ -111,10 +112,15 @@ const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
 /// Answers a request.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, origin: &Origin) -> AnyAnswer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, remote: &Remote) -> AnyAnswer {
     let (parts, body) = request.into_parts();
-    let caller = credentials::caller(&endpoint.options.access, &parts, origin);
-    let peer = Peer { address: origin.address, account: origin.account.clone(), is_encrypted: false, caller };
+    let caller = credentials::caller(&endpoint.options.access, &parts, remote);
+    let peer = Peer {
+        address: remote.address,
+        account: remote.account.clone(),
+        is_encrypted: remote.is_encrypted(),
+        caller,
+    };
     let path = parts.uri.path();
     let protocol = protocols::find(path);
     if let Some((index, _)) = protocol
@@ -122,9 +128,10 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     {
         return post::answer(endpoint, index, parts, body, &peer).await.map(Either::Left);
     }
+    let body = DrainedBody::new(body, &parts);
     let answer = match (endpoint.hosts.check(&parts), pages_for(endpoint, &parts)) {
         (Err(foreign), _) => reply::refused_answer(&foreign).map(Either::Left),
-        (Ok(()), Some(pages)) => match pages::check(&parts) {
+        (Ok(()), Some(pages)) => match pages::check(&parts, peer.is_encrypted) {
             Ok(()) => {
                 let body = body.map_err(Into::into).boxed_unsync();
                 pages.answer(Request::from_parts(parts, body), peer).await.map(Either::Right)
@@ -197,7 +204,7 @@ async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
     let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| too_many_answers())?;
     let text = |content_type, text| reply::with_type(StatusCode::OK, HeaderValue::from_static(content_type), text);
     let answer = match page {
-        Page::Front => text("text/plain; charset=utf-8", front_page(endpoint.address)),
+        Page::Front => text("text/plain; charset=utf-8", front_page(endpoint)),
         Page::Health => asked(endpoint, |intake| intake.health().to_string())
             .await
             .map_or_else(failed, |health| reply::json(StatusCode::OK, health)),
@@ -240,7 +247,12 @@ fn failed() -> Answer {
     reply::refused_answer(&Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error))
 }
 
-fn front_page(address: SocketAddr) -> String {
+fn front_page(endpoint: &Endpoint) -> String {
+    let scheme = if endpoint.options.tls.is_some() { "https" } else { "http" };
+    example_page(scheme, endpoint.address)
+}
+
+fn example_page(scheme: &str, address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let mut page = String::from(
@@ -252,7 +264,7 @@ fn front_page(address: SocketAddr) -> String {
         // Writing to a String can't fail.
         _ = write!(
             page,
-            "\n{summary}:\n\n    curl -H 'Content-Type: {}' -d '{}' http://{host}:{}{path}\n",
+            "\n{summary}:\n\n    curl -H 'Content-Type: {}' -d '{}' {scheme}://{host}:{}{path}\n",
             example.content_type,
             example.body,
             address.port()
@@ -270,9 +282,9 @@ mod tests {
 
     #[test]
     fn the_front_page_shows_a_command_that_reaches_this_server() {
-        let page = front_page(SocketAddr::from(([0, 0, 0, 0], 8080)));
+        let page = example_page("http", SocketAddr::from(([0, 0, 0, 0], 8080)));
         assert!(page.contains("curl ") && page.contains("http://127.0.0.1:8080/ingest"), "{page}");
-        let page = front_page("[::1]:81".parse().unwrap());
-        assert!(page.contains("http://[::1]:81/ingest"), "{page}");
+        let page = example_page("https", "[::1]:81".parse().unwrap());
+        assert!(page.contains("https://[::1]:81/ingest"), "{page}");
     }
 }

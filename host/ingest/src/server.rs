@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{HttpOptions, Intake, connection, limits, origin::Origin, reply::Refused, routes::Endpoint};
+use crate::{HttpOptions, Intake, connection, limits, remote::Remote, reply::Refused, routes::Endpoint};
 
 /// Why a server could not run or stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -122,15 +122,15 @@ async fn accept(
             () = pause.as_mut(), if is_paused => is_paused = false,
             accepted = listener.next(), if !is_paused => match accepted {
                 Ok(stream) if connections.len() < endpoint.options.max_connections => {
-                    match Origin::of(&stream, &endpoint.options.access) {
-                        Ok(origin) => {
+                    match Remote::of(&stream, &endpoint.options.access) {
+                        Ok(remote) => {
                             endpoint.meters.connections_total.increment(1);
                             endpoint.meters.connections.increment(1.0);
-                            connections.spawn(connection::serve(Arc::clone(endpoint), stream, origin, stopped.clone()));
+                            connections.spawn(connection::serve(Arc::clone(endpoint), stream, remote, stopped.clone()));
                         }
                         Err(denied) => {
                             endpoint.meters.turned_away.increment(1);
-                            refuse_connection(stream, &turned_away, &denied.into());
+                            refuse_connection(endpoint, stream, &turned_away, &denied.into());
                         }
                     }
                 }
@@ -145,7 +145,7 @@ async fn accept(
                     }
                     let all = endpoint.options.max_connections;
                     let refused = Refused::busy(format!("all {all} connections are in use; try again in a moment"));
-                    refuse_connection(stream, &turned_away, &refused);
+                    refuse_connection(endpoint, stream, &turned_away, &refused);
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -195,7 +195,11 @@ async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(),
 
 /// Tells a client why its connection is refused, without using one of the places. Closes without an answer beyond
 /// a small number, so that a flood costs little.
-fn refuse_connection(mut stream: TcpStream, count: &Arc<AtomicUsize>, refused: &Refused) {
+fn refuse_connection(endpoint: &Endpoint, mut stream: TcpStream, count: &Arc<AtomicUsize>, refused: &Refused) {
+    // With TLS, the reason would need a handshake.
+    if endpoint.options.tls.is_some() {
+        return;
+    }
     if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_REFUSED_CONNECTIONS {
         count.fetch_sub(1, Ordering::AcqRel);
         return;

@@ -149,6 +149,17 @@ impl CountingStream {
     pub(crate) fn new(stream: TcpStream, usage: Arc<Usage>) -> CountingStream {
         CountingStream { stream, usage }
     }
+
+    /// The first byte that the client sends, which stays to be read; `None` if it sends nothing.
+    pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        Ok((self.stream.peek(&mut first).await? > 0).then_some(first[0]))
+    }
+
+    /// The client's address, for messages.
+    pub(crate) fn peer(&self) -> String {
+        self.stream.peer_addr().map_or_else(|error| error.to_string(), |peer| peer.to_string())
+    }
 }
 
 impl AsyncRead for CountingStream {

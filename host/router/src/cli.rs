@@ -4,6 +4,8 @@
 mod filter;
 mod levels;
 mod quarantine;
+mod running;
+mod tls;
 mod token;
 
 use std::net::SocketAddr;
@@ -12,15 +14,15 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use weir_bench::BenchArgs;
-use weir_ingest::client::RunningRouter;
 use weir_query::Query;
 use weir_record::time;
 
-use crate::config::{Settings, address};
-use crate::identity;
+use crate::config::address;
 pub use filter::{Colour, FilterCommand, FilterListArgs, FilterNewArgs, FilterRollbackArgs, FilterTestArgs};
 pub use levels::{LevelsArgs, LevelsCommand};
 pub use quarantine::{EntryFilterArgs, QuarantineCommand, QuarantineDeleteArgs, QuarantineListArgs};
+pub use running::RouterArgs;
+pub use tls::{SelfSignedArgs, TlsCommand};
 pub use token::{TokenArgs, TokenCommand, TokenNewArgs};
 
 /// A log router that people extend with WebAssembly.
@@ -100,6 +102,9 @@ pub enum Command {
         weir token revoke ci\n\n\
         As soon as there is a token, every request needs one. A running router takes changes up within a second.")]
     Token(TokenArgs),
+    /// Creates a certificate for TLS.
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Shows the delivery guarantee, state and backlog of each sink.
     #[command(after_help = "Examples:\n  \
         weir sinks                            a router without a configuration\n  \
@@ -301,25 +306,6 @@ pub struct DataArgs {
     /// The router's data folder; overrides the configuration.
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
-}
-
-/// The option that locates a running router.
-#[derive(Args, Debug, Clone)]
-pub struct RouterArgs {
-    /// Address of the running router, such as 127.0.0.1:8080 [default: from the configuration].
-    #[arg(long, global = true, value_name = "ADDR", value_parser = address)]
-    pub address: Option<SocketAddr>,
-    /// A token of the running router [default: the key in its data folder, for those who can read that].
-    #[arg(long, global = true, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-}
-
-impl RouterArgs {
-    /// The running router.
-    pub fn router(&self, settings: &Settings) -> RunningRouter {
-        let token = self.token.clone().or_else(|| identity::existing_key(&settings.data));
-        RunningRouter { address: self.address.unwrap_or(settings.http.listen), token }
-    }
 }
 
 #[derive(Subcommand, Debug)]

@@ -11,6 +11,7 @@ mod query;
 mod run;
 mod sinks;
 mod tail;
+mod tls;
 mod token;
 mod validate;
 
@@ -39,6 +40,10 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token(args) => {
             keep_to_owner();
             token::run(&args)?;
+        }
+        Command::Tls(command) => {
+            keep_to_owner();
+            tls::run(&command)?;
         }
         Command::Query(args) => {
             keep_to_owner();

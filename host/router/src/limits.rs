@@ -36,8 +36,11 @@ pub const LAST_TICK_LOOK: Duration = Duration::from_millis(50);
 /// module would be refused.
 pub const SETTLE: Duration = Duration::from_millis(250);
 
-/// How often the files with tokens are looked at: a revoked token must be void within a second.
+/// How often the files with tokens and certificates are looked at: a revoked token must be void within a second.
 pub const TOKENS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// How long before its end a certificate is reported; see `certificates.rs` for those with a short life.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Length of a token from the environment or a file, in bytes. Shorter ones can be guessed.
 pub const MIN_TOKEN_BYTES: usize = 20;

@@ -28,6 +28,7 @@
 //! | `identity.rs` | the journal's unique id and the replay key |
 //! | `rights.rs` | tightens the permissions of a data folder that others may use |
 //! | `place.rs` | detects a data folder that was copied or moved |
+//! | `certificates.rs` | the certificate of the servers, and changes of its files |
 //! | `tokens.rs` | the tokens of the configuration and of the data folder |
 //! | `levels.rs` | minimum levels, changed while the router runs |
 //! | `control.rs`, `control/` | what the API reports about the router and changes in it |
@@ -36,6 +37,7 @@
 //! | `limits.rs` | limits |
 
 mod canary;
+mod certificates;
 mod chains;
 mod cli;
 mod commands;

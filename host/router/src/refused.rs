@@ -1,4 +1,4 @@
-//! The refused configuration and modules. The router continues with the previous ones, so `/health` and metrics show
+//! The refused configuration, modules and certificates. The router continues with the previous ones, so `/health` and metrics show
 //! the refusal until it is fixed.
 
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ pub struct Refused(Mutex<Waiting>);
 struct Waiting {
     configuration: Option<String>,
     modules: Vec<String>,
+    certificates: Vec<String>,
 }
 
 impl Refused {
@@ -30,12 +31,17 @@ impl Refused {
         lock(&self.0).modules = reasons;
     }
 
+    /// Records what is wrong with the certificate of the servers.
+    pub fn certificates(&self, reasons: Vec<String>) {
+        lock(&self.0).certificates = reasons;
+    }
+
     /// All reasons, one line each.
     pub fn reasons(&self) -> Vec<String> {
         let waiting = lock(&self.0);
         let configuration =
             waiting.configuration.iter().map(|reason| format!("the configuration is refused: {reason}"));
-        configuration.chain(waiting.modules.iter().cloned()).collect()
+        configuration.chain(waiting.modules.iter().chain(&waiting.certificates).cloned()).collect()
     }
 }
 

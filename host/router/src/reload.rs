@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex as Lock};
 use anyhow::bail;
 use tokio::sync::{Mutex, oneshot};
 
+use crate::certificates::{Certificates, PreparedFiles};
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
 use crate::parts;
@@ -42,6 +43,7 @@ pub struct Reload {
     /// Modules that were already logged as unused.
     unused: HashSet<PathBuf>,
     tokens: Arc<Lock<Tokens>>,
+    certificates: Option<Arc<Lock<Certificates>>>,
     filters: Arc<Lock<FilterSet>>,
     sink_set: Arc<Mutex<SinkSet>>,
     quarantine: Arc<Quarantine>,
@@ -76,6 +78,7 @@ impl Reload {
             refused: None,
             unused: HashSet::new(),
             tokens: router.tokens.clone(),
+            certificates: router.certificates.clone(),
             filters: router.filters.clone(),
             sink_set: router.sink_set.clone(),
             quarantine: router.quarantine.clone(),
@@ -92,6 +95,11 @@ impl Reload {
 
     /// Applies a change and logs the result.
     pub async fn apply(&mut self, changed: Changed) {
+        if changed == Changed::Asked
+            && let Some(certificates) = &self.certificates
+        {
+            lock(certificates).read_again();
+        }
         // A new module may be the one for whose absence the configuration was refused.
         let reads = changed != Changed::Filters || self.refused.is_some();
         if self.file.is_some() && reads {
@@ -146,7 +154,13 @@ impl Reload {
             bail!("{}", named.join("; "));
         }
         let tokens = lock(&self.tokens).prepare(&settings.tokens)?;
+        // Without TLS before or after, nothing changes until a restart.
+        let files = settings.tls.as_ref().filter(|files| Some(*files) != self.settings.tls.as_ref());
+        let files = files.filter(|_| self.certificates.is_some()).map(PreparedFiles::read).transpose()?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
+        if let (Some(certificates), Some(files)) = (&self.certificates, files) {
+            lock(certificates).publish(files);
+        }
         let mut published = lock(&self.tokens);
         published.publish(tokens);
         published.access().set_quota_of_addresses(&settings.limits);

@@ -64,9 +64,9 @@ impl TokenFile {
 }
 
 /// What changes when a file does.
-type Version = Option<(SystemTime, u64)>;
+pub type Version = Option<(SystemTime, u64)>;
 
-fn version(path: &Path) -> Version {
+pub fn version(path: &Path) -> Version {
     let found = fs::metadata(path).ok()?;
     Some((found.modified().ok()?, found.ino()))
 }

@@ -28,6 +28,7 @@ use weir_journal::{Disk, Journal, Keys};
 use weir_live::Live;
 use weir_sinks::{BuildContext, Exposition, Owners};
 
+use crate::certificates::{self, Certificates, PreparedFiles};
 use crate::chains::Chains;
 use crate::config::Settings;
 use crate::control::Control;
@@ -67,6 +68,9 @@ pub struct Router {
     watching: JoinHandle<anyhow::Error>,
     pub tokens: Arc<Lock<Tokens>>,
     watching_tokens: JoinHandle<()>,
+    /// `None` without TLS.
+    pub certificates: Option<Arc<Lock<Certificates>>>,
+    watching_certificates: Option<JoinHandle<()>>,
     api: Arc<Api>,
     reading: reading::Runtimes,
     requests: Requests,
@@ -94,6 +98,7 @@ impl Router {
         };
         let address = listener.local_addr()?;
         let stream_address = stream_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let files = settings.tls.as_ref().map(PreparedFiles::read).transpose()?;
         let data = &settings.data;
         let keys = encryption::keys(settings)?;
         create_folder(data, 0o777)
@@ -144,7 +149,9 @@ impl Router {
             tokens.access(),
             reading.streams.clone(),
         );
+        let tls = files.as_ref().map(PreparedFiles::tls);
         let options = HttpOptions {
+            tls: tls.clone(),
             replay_key: Some(key),
             access: tokens.access(),
             pages: Some(Arc::new(ReadSide {
@@ -154,10 +161,12 @@ impl Router {
             })),
             ..parts::http(settings)?
         };
+        let certificates = Certificates::open(files, tls, data, &shared)?.map(|found| Arc::new(Lock::new(found)));
         let requests = Requests::default();
         let servers = Servers::start(listener, stream_listener, &options, &intake, &requests);
         let tokens = Arc::new(Lock::new(tokens));
         let watching_tokens = tokens::watch(tokens.clone());
+        let watching_certificates = certificates.clone().map(certificates::watch);
         let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
         Ok(Self {
             address,
@@ -171,6 +180,8 @@ impl Router {
             watching,
             tokens,
             watching_tokens,
+            certificates,
+            watching_certificates,
             api,
             reading,
             requests,

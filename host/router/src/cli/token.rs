@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Subcommand};
-use weir_access::Role;
+use weir_access::{Role, TokenHash, certificate_hash};
 use weir_record::time;
 
 use super::DataArgs;
@@ -25,6 +25,7 @@ pub enum TokenCommand {
         weir token new ci --role ingest --sources 'shop*,checkout'\n  \
         weir token new alice --role read --expires 90d\n  \
         weir token new auditor --role read --routes audit\n  \
+        weir token new agent --role ingest --certificate agent.example.com\n  \
         weir token new deploy --role ingest --hash    print its hash as well, for a configuration\n\n\
         Clients send it as `authorization: Bearer TOKEN`, or as the password of Basic.")]
     New(TokenNewArgs),
@@ -62,6 +63,14 @@ pub struct TokenNewArgs {
     /// Print its hash, too, and don't keep it: for a `[token]` table of a configuration.
     #[arg(long)]
     pub hash: bool,
+    /// In place of a token, a client certificate: its common name, one of its alternative names, or its fingerprint
+    /// (`sha256:…`). Needs `client_certificates` under [tls].
+    #[arg(long, value_name = "NAME", conflicts_with = "hash", value_parser = certificate)]
+    pub certificate: Option<TokenHash>,
+}
+
+fn certificate(name: &str) -> Result<TokenHash, String> {
+    certificate_hash(name)
 }
 
 fn role() -> impl clap::builder::TypedValueParser<Value = Role> {

@@ -12,7 +12,7 @@ const PATH: &str = "/api/levels";
 
 pub fn run(args: &LevelsArgs) -> anyhow::Result<()> {
     let settings = quarantine::settings(&args.stored)?;
-    let router = args.running.router(&settings);
+    let router = args.running.router(&settings)?;
     let change = match &args.command {
         None => None,
         Some(LevelsCommand::Set { minimums, duration }) => {

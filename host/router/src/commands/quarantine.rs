@@ -17,7 +17,7 @@ pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
         QuarantineCommand::Delete(args) => delete::run(&args),
         QuarantineCommand::Replay { stored, running } => {
             let settings = settings(&stored)?;
-            replay::replay(&settings, &running.router(&settings))
+            replay::replay(&settings, &running.router(&settings)?)
         }
     }
 }

@@ -143,6 +143,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
     crate::refused::describe_metrics();
+    crate::certificates::describe_metrics();
     metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were restarted");
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
     metrics::describe_counter!("weir_filter_canaries_total", "Finished trials of new filter versions, by outcome");
@@ -159,7 +160,11 @@ fn print_banner(router: &Router, settings: &Settings) {
         true => "none".to_string(),
         false => list.join(", "),
     };
-    eprintln!("weir {} listens on http://{}", env!("CARGO_PKG_VERSION"), router.address);
+    let (scheme, sockets, trusting) = match &settings.tls {
+        None => ("http", "ws", String::new()),
+        Some(tls) => ("https", "wss", format!("--cacert {} ", tls.certificate.display())),
+    };
+    eprintln!("weir {} listens on {scheme}://{}", env!("CARGO_PKG_VERSION"), router.address);
     eprintln!("  data     {}", absolute(&settings.data));
     eprintln!("  filters  {}", or_none(filters));
     let folder = absolute(&settings.filters_folder);
@@ -169,10 +174,10 @@ fn print_banner(router: &Router, settings: &Settings) {
     }
     eprintln!("  sinks    {}", or_none(sinks));
     if let Some(address) = router.stream_address {
-        eprintln!("  stream   ws://{address}");
+        eprintln!("  stream   {sockets}://{address}");
     }
-    eprintln!("  watch    http://{} in a browser", router.address);
-    eprintln!("  try      curl http://{}/ingest --json \\", router.address);
+    eprintln!("  watch    {scheme}://{} in a browser", router.address);
+    eprintln!("  try      curl {trusting}{scheme}://{}/ingest --json \\", router.address);
     eprintln!(
         "           '{{\"source\":\"shop\",\"message\":\"alice@example.com signed in\",\"api_key\":\"sk-12345\"}}'"
     );

@@ -15,7 +15,7 @@ const INDENT: usize = 17;
 
 pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     let settings = quarantine::settings(&args.stored)?;
-    let router = args.running.router(&settings);
+    let router = args.running.router(&settings)?;
     let health = client::get_json(&router, "/health");
     let none = Vec::new();
     let running = health.as_ref().ok().and_then(|health| health["sinks"].as_array()).unwrap_or(&none);

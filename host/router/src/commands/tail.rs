@@ -21,7 +21,7 @@ pub fn run(args: &TailArgs) -> anyhow::Result<()> {
     // Refused here, too, so that a mistake is reported without a router.
     Query::parse(&query, now_ns())?;
     let settings = quarantine::settings(&args.stored)?;
-    let router = args.running.router(&settings);
+    let router = args.running.router(&settings)?;
     let mut shown = Shown::new(args);
     let mut was_connected = false;
     loop {
@@ -39,7 +39,7 @@ pub fn run(args: &TailArgs) -> anyhow::Result<()> {
 
 /// Waits until a router answers.
 fn wait_for(router: &RunningRouter) {
-    eprintln!("weir: the router at http://{} has ended the stream; waiting for it", router.address);
+    eprintln!("weir: the router at {router} has ended the stream; waiting for it");
     while client::get(router, "/ready").is_err() {
         std::thread::sleep(RETRY);
     }

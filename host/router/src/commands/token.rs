@@ -28,7 +28,7 @@ fn create(file: &TokenFile, args: &TokenNewArgs) -> anyhow::Result<()> {
         role: args.role,
         sources: args.sources.clone(),
         routes: args.routes.clone(),
-        hash: token.hash(),
+        hash: args.certificate.unwrap_or_else(|| token.hash()),
         created_ns: now,
         expires_ns: lifetime.map(|lifetime| now.saturating_add(lifetime)),
     };
@@ -44,6 +44,9 @@ fn create(file: &TokenFile, args: &TokenNewArgs) -> anyhow::Result<()> {
         tokens.push(entry);
         Ok(())
     })?;
+    if args.certificate.is_some() {
+        return Ok(());
+    }
     Ok(weir_terminal::text(&format!("{}\n", token.reveal()))?)
 }
 

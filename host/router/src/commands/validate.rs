@@ -27,7 +27,9 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    for note in settings.warnings.iter().chain(&settings.notes).chain(&paths::unwritable(&settings)) {
+    // The router may be on another machine.
+    let tls: Option<String> = settings.tls.as_ref().and_then(|files| Some(files.load().err()?.to_string()));
+    for note in settings.warnings.iter().chain(&settings.notes).chain(&paths::unwritable(&settings)).chain(&tls) {
         eprintln!("warning: {note}");
     }
     let filters = weir_terminal::count(settings.filters.len() as u64, "filter", "filters");

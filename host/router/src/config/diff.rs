@@ -18,6 +18,10 @@ pub(super) fn at_start(raw: &raw::Config) -> AtStart {
             keys.extend(section_keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
         }
     }
+    // Its files are taken up; listening with TLS instead of without is not.
+    if let Some(tls) = all.remove("tls") {
+        keys.insert("tls".to_owned(), Value::Bool(!tls.is_null()));
+    }
     keys.extend(["data", "encryption", "ingest", "log"].into_iter().filter_map(|key| all.remove_entry(key)));
     keys
 }

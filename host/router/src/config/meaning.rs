@@ -13,6 +13,7 @@ mod place;
 mod quota;
 pub(super) mod refusals;
 mod sinks;
+mod tls;
 mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,6 +56,9 @@ pub(super) fn read(
     }
     let at_start = at_start(&raw);
     let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder, environment);
+    let asks_for_certificates = raw.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
+    let tokens = reader.tokens(&at.key("token"), raw.token, folder, asks_for_certificates);
+    let tls = reader.tls(&at.key("tls"), raw.tls, folder);
     Settings {
         folder: folder.to_owned(),
         data,
@@ -63,7 +67,8 @@ pub(super) fn read(
         http: reader.http(&at.key("http"), &raw.http),
         live: reader.live(&at.key("live"), &raw.live, environment),
         limits: reader.quota(&at.key("limits"), &raw.limits),
-        tokens: reader.tokens(&at.key("token"), raw.token, folder),
+        tokens,
+        tls,
         journal: reader.journal(&at.key("journal"), &raw.journal),
         encryption: reader.encryption(&at.key("encryption"), raw.encryption, folder),
         filters: reader.filters(&at.key("filter"), raw.filter),

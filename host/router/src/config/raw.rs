@@ -26,6 +26,8 @@ pub(super) struct Config {
     pub auto_load: bool,
     /// The HTTP server that receives records, and its limits.
     pub http: Http,
+    /// Encryption of all connections. Default: none.
+    pub tls: Option<Tls>,
     /// The live stream of records, for the page and for programs.
     pub live: Live,
     /// What each address may use; a token can have limits of its own. Changes apply without a restart.
@@ -70,7 +72,7 @@ pub(super) struct Http {
     /// the limit on open files doesn't allow as many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
-    /// How long a client may take to send the headers of a request.
+    /// How long a client may take to send the headers of a request, and before that for a TLS handshake.
     pub header_timeout: TimeSpan,
     /// Time limit for receiving the body of a request.
     pub body_timeout: TimeSpan,
@@ -89,6 +91,25 @@ impl Default for Http {
             body_timeout: seconds(30),
         }
     }
+}
+
+/// Encryption of all connections with TLS 1.2 or 1.3. Changed files are taken up while the router runs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["certificate", "key"]))]
+pub(super) struct Tls {
+    /// PEM file with the server's certificate, and after it those between it and its authority; relative to this file.
+    #[schemars(length(min = 1), example = &"/etc/weir/certificate.pem")]
+    pub certificate: Option<String>,
+    /// PEM file with its key, without a password; relative to this file.
+    #[schemars(length(min = 1), example = &"/etc/weir/key.pem")]
+    pub key: Option<String>,
+    /// PEM file with the authorities of clients' certificates, which tokens can name; relative to this file. Default:
+    /// clients are not asked for a certificate.
+    #[schemars(length(min = 1), example = &"/etc/weir/clients.pem")]
+    pub client_certificates: Option<String>,
+    /// Whether clients without a certificate can't connect.
+    pub require_client_certificate: bool,
 }
 
 /// The live stream of records, for the page and for programs.
@@ -128,7 +149,7 @@ pub(super) struct Limits {
     pub searches: Option<u64>,
 }
 
-/// A token: who may send, read or change what. It has one of `hash`, `env` and `file`.
+/// A token: who may send, read or change what. It has one of `hash`, `env`, `file` and `certificate`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["role"]))]
@@ -152,6 +173,10 @@ pub(super) struct Token {
     pub file: Option<String>,
     /// Its own limits, which replace those of the addresses that use it, one by one. Default: those of the address.
     pub limits: Limits,
+    /// In place of a token, a client certificate: its common name, one of its alternative names (DNS, email or URI), or
+    /// its fingerprint, `sha256:` and 64 hexadecimal digits. Needs `client_certificates` in `[tls]`.
+    #[schemars(length(min = 1), example = &"ci.example.com")]
+    pub certificate: Option<String>,
 }
 
 /// What a token permits.
@@ -490,6 +515,7 @@ impl Default for Config {
             filters_folder: "filters".to_owned(),
             auto_load: false,
             http: Http::default(),
+            tls: None,
             live: Live::default(),
             limits: Limits::default(),
             token: BTreeMap::new(),

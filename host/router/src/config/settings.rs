@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use weir_access::{Quota, TokenHash};
+use weir_ingest::TlsFiles;
 use weir_record::Level;
 
 use super::diff::AtStart;
@@ -33,6 +34,7 @@ pub struct Settings {
     /// Of each address.
     pub limits: Quota,
     pub tokens: Vec<TokenSettings>,
+    pub tls: Option<TlsFiles>,
     pub journal: JournalSettings,
     pub encryption: EncryptionSettings,
     /// In the order in which records pass through them.

@@ -66,6 +66,7 @@ impl Router {
         // Sinks are no longer restarted.
         self.watching.abort();
         self.watching_tokens.abort();
+        self.watching_certificates.iter().for_each(JoinHandle::abort);
         // A version compiled from now on would never run.
         self.shared.engine.stop_compiling();
         let Servers { serving, streaming, stop } = self.servers;

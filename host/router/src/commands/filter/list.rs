@@ -20,7 +20,7 @@ const INDENT: usize = 17;
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
     let loader = Loader::start()?;
-    let router = args.running.router(&settings);
+    let router = args.running.router(&settings)?;
     let running = client::get_json(&router, "/health");
     let versions = Versions::of(&settings.data);
     let mut code = ExitCode::SUCCESS;

@@ -11,7 +11,6 @@ use weir_ingest::client::{self, RunningRouter};
 const REPLAY_BYTES: usize = 1024 * 1024;
 
 pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()> {
-    let address = router.address;
     let folder = super::folder(settings)?;
     let files = read::files(&folder.path)?;
     if files.is_empty() {
@@ -41,9 +40,9 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
                 let body = std::mem::take(&mut body);
                 let answer = client::post(router, "/ingest", &headers, body)?;
                 let answer: serde_json::Value = serde_json::from_str(&answer)
-                    .with_context(|| format!("http://{address} is not a Weir router: {answer}"))?;
+                    .with_context(|| format!("{router} is not a Weir router: {answer}"))?;
                 if answer.get("accepted").is_none() {
-                    bail!("http://{address} answered {answer}");
+                    bail!("{router} answered {answer}");
                 }
                 sent += waiting;
                 waiting = 0;
@@ -51,7 +50,7 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
             read::mark_replayed(&file.path, *end)?;
         }
     }
-    weir_terminal::text(&format!("{sent} records replayed through http://{address}\n"))?;
+    weir_terminal::text(&format!("{sent} records replayed through {router}\n"))?;
     if left > 0 {
         weir_terminal::text(&format!(
             "{left} entries don't contain a complete record and can't be replayed; they stay in {}\n",

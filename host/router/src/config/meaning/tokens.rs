@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use weir_access::{Grant, Role, TokenEntry, TokenHash};
+use weir_access::{Grant, Role, TokenEntry, TokenHash, certificate_hash};
 
 use super::{Location, Reader};
 use crate::config::raw;
@@ -15,7 +15,12 @@ impl Reader<'_> {
         at: &Location<'_>,
         raw: BTreeMap<String, raw::Token>,
         folder: &Path,
+        has_client_certificates: bool,
     ) -> Vec<TokenSettings> {
+        for (name, _) in raw.iter().filter(|(_, token)| token.certificate.is_some() && !has_client_certificates) {
+            let help = "`client_certificates` under [tls] names the file with the authorities of clients";
+            self.report_with(&at.key(name).key("certificate"), "clients are not asked for certificates", help);
+        }
         raw.into_iter().filter_map(|(name, token)| self.token(&at.key(&name), name, token, folder)).collect()
     }
 
@@ -25,19 +30,26 @@ impl Reader<'_> {
             raw::TokenRole::Read => Role::Read,
             raw::TokenRole::Admin => Role::Admin,
         };
-        let secret = match (raw.hash, raw.env, raw.file) {
-            (Some(hash), None, None) => match hash.parse() {
+        let secret = match (raw.hash, raw.env, raw.file, raw.certificate) {
+            (Some(hash), None, None, None) => match hash.parse() {
                 Ok(hash) => TokenSecret::Hash(hash),
                 Err(wrong) => {
                     self.report(&at.key("hash"), wrong);
                     return None;
                 }
             },
-            (None, Some(name), None) => TokenSecret::Environment(name),
-            (None, None, Some(path)) => TokenSecret::File(folder.join(path)),
+            (None, Some(name), None, None) => TokenSecret::Environment(name),
+            (None, None, Some(path), None) => TokenSecret::File(folder.join(path)),
+            (None, None, None, Some(name)) => match certificate_hash(&name) {
+                Ok(hash) => TokenSecret::Hash(hash),
+                Err(wrong) => {
+                    self.report(&at.key("certificate"), wrong);
+                    return None;
+                }
+            },
             _ => {
                 let help = "`weir token new NAME --role ROLE --hash` prints a token and its hash";
-                self.report_with(at, "a token has one of `hash`, `env` and `file`", help);
+                self.report_with(at, "a token has one of `hash`, `env`, `file` and `certificate`", help);
                 return None;
             }
         };
