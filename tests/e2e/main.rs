@@ -24,6 +24,8 @@
 //! | `canary.rs` | canaries of new versions, and rollback to an older one |
 //! | `rights.rs` | a filter sees and changes only what the configuration allows |
 //! | `hostile.rs` | hostile filters are contained |
+//! | `signatures.rs` | with trusted keys, only signed filters come in, whichever way they take |
+//! | `secrets.rs` | no secret of a configuration is shown, anywhere |
 //! | `reload.rs` | a changed configuration is loaded; an invalid one changes nothing |
 //! | `permissions.rs` | stored files are readable only by their owner, whatever the umask |
 //! | `encryption.rs` | encryption on disk: nothing readable, keys changed, missing keys |
@@ -81,8 +83,10 @@ mod reload;
 mod rights;
 mod router;
 mod search;
+mod secrets;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod signatures;
 mod sinks;
 mod stop;
 mod swap;

@@ -6,7 +6,7 @@
 //! requires. Invariant: schemas use only the keywords in `keywords::KEYWORDS` (enforced by a test), so no constraint is
 //! silently ignored.
 
-pub(super) mod keywords;
+pub(crate) mod keywords;
 mod value;
 
 use serde_json::{Map, Value as Json};
@@ -266,7 +266,7 @@ impl<'s> Checker<'s> {
         let mut names: Vec<&str> = types.iter().map(|name| toml_name(name)).collect();
         names.dedup();
         let found = match &node.value {
-            Value::Text { expanded: true, .. } => "other text from the environment",
+            Value::Text { expanded: true, .. } => "other text",
             other => name_of(other),
         };
         let message = format!("expected {}, found {found}", names.join(" or "));

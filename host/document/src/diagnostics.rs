@@ -1,7 +1,7 @@
 //! Error reports: all problems in the order of the file, each with file, line and column, the source line and a marker.
 //!
-//! Invariants: spans are byte ranges of the source stored here; values from the environment are never printed, because
-//! they may be secrets; control characters in the file never reach the terminal.
+//! Invariants: spans are byte ranges of the source stored here, in which secrets are hidden already; values from the
+//! environment are never printed, because they may be secrets; control characters in the file never reach the terminal.
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
@@ -44,6 +44,11 @@ impl Diagnostic {
     /// The byte offset at which the problem starts.
     pub fn start(&self) -> Option<usize> {
         self.span.as_ref().map(|span| span.start)
+    }
+
+    /// The byte offset at which the problem ends.
+    pub(crate) fn end(&self) -> Option<usize> {
+        self.span.as_ref().map(|span| span.end)
     }
 
     /// The message, a single line.

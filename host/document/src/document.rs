@@ -1,5 +1,7 @@
 //! Runs all steps for one file: from bytes to a typed value and its tree, or to a list of problems.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -9,7 +11,7 @@ use crate::environment::{self, Environment};
 use crate::limits::MAX_FILE_BYTES;
 use crate::tree::{Node, Value};
 use crate::units::Size;
-use crate::{json, tree};
+use crate::{hidden, json, tree};
 
 /// The syntax of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +21,6 @@ pub enum Syntax {
 }
 
 /// A parsed file.
-#[derive(Debug)]
 pub struct Document<T> {
     /// The typed value, with defaults for refused values.
     pub value: T,
@@ -29,6 +30,8 @@ pub struct Document<T> {
     pub problems: Vec<Diagnostic>,
     file: String,
     source: String,
+    /// The source without secrets, for reports.
+    shown: String,
     syntax: Syntax,
 }
 
@@ -43,33 +46,51 @@ pub fn read<T: DeserializeOwned>(
     schema: &Json,
     environment: Option<Environment<'_>>,
 ) -> Result<Document<T>, Diagnostics> {
-    let source = text_of(file, bytes)?;
+    let has_secrets = hidden::has_secrets(schema);
+    let source = text_of(file, bytes, has_secrets)?;
     let mut problems = Vec::new();
     let root = match syntax {
         Syntax::Toml => tree::parse(source, &mut problems),
         Syntax::Json => json::parse(source, &mut problems),
     };
-    let refused = |problems| Diagnostics::new(file.to_owned(), source.to_owned(), problems);
-    let Some(mut root) = root else { return Err(refused(problems)) };
+    let refused = |shown, problems| Diagnostics::new(file.to_owned(), shown, problems);
+    let Some(mut root) = root else { return Err(refused(without_values(source, has_secrets), problems)) };
+    let shown = if has_secrets { without_secrets(source, &mut root, schema, &problems) } else { source.to_owned() };
     if let Some(environment) = environment {
         environment::expand(&mut root, source, environment, &mut problems);
     }
     problems.extend(check(&mut root, schema));
     match serde_json::from_value(root.to_json()) {
-        Ok(value) => Ok(Document { value, root, problems, file: file.to_owned(), source: source.to_owned(), syntax }),
+        Ok(value) => {
+            let (file, source) = (file.to_owned(), source.to_owned());
+            Ok(Document { value, root, problems, file, source, shown, syntax })
+        }
         Err(error) => {
             // The schema accepted a value that the type refuses. The error quotes values, which may be secrets.
             let reason = if environment.is_some() { String::new() } else { format!(": {error}") };
             problems.push(Diagnostic::of_file(format!(
                 "this file doesn't match its type although it matches the schema{reason}"
             )));
-            Err(refused(problems))
+            Err(refused(shown, problems))
         }
     }
 }
 
+/// The source without its secrets. Of a key that is set twice, the tree has only one value, so the lines of problems are
+/// hidden, too.
+fn without_secrets(source: &str, root: &mut Node, schema: &Json, problems: &[Diagnostic]) -> String {
+    let mut spans = hidden::spans(root, schema);
+    spans.extend(problems.iter().filter_map(Diagnostic::end).map(|end| hidden::rest_of_line(source, end)));
+    hidden::masked(source, &spans)
+}
+
+/// The source without any values, if some of them may be secrets.
+fn without_values(source: &str, has_secrets: bool) -> String {
+    if has_secrets { hidden::masked(source, &hidden::values(source)) } else { source.to_owned() }
+}
+
 /// Decodes the file as UTF-8.
-fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
+fn text_of<'a>(file: &str, bytes: &'a [u8], has_secrets: bool) -> Result<&'a str, Diagnostics> {
     let refused = |source: String, problem| Diagnostics::new(file.to_owned(), source, vec![problem]);
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let most = Size::from_bytes(MAX_FILE_BYTES);
@@ -86,8 +107,15 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
                 problem = problem.help("it is UTF-16: save it as UTF-8");
             }
             let shown = String::from_utf8_lossy(bytes).into_owned();
-            Err(refused(shown, problem))
+            Err(refused(without_values(&shown, has_secrets), problem))
         }
+    }
+}
+
+impl<T> fmt::Debug for Document<T> {
+    /// The tree may contain secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -99,7 +127,7 @@ impl<T> Document<T> {
 
     /// Makes a report of problems in this file.
     pub fn report(&self, problems: Vec<Diagnostic>) -> Diagnostics {
-        Diagnostics::new(self.file.clone(), self.source.clone(), problems)
+        Diagnostics::new(self.file.clone(), self.shown.clone(), problems)
     }
 
     /// The 1-based line on which a node starts.
@@ -162,7 +190,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::schema_of;
+    use crate::{Secret, schema_of};
 
     #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
     #[serde(default, deny_unknown_fields)]
@@ -187,6 +215,49 @@ mod tests {
             let dish = &document.root.entry("dishes").expect("it is there").node.items()[0];
             assert_eq!(document.json(dish), r#"{"zucchini":1.5,"apples":[true,"2026-01-02T03:04:05Z"]}"#);
         }
+    }
+
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Server {
+        password: Option<Secret>,
+        headers: std::collections::BTreeMap<String, Secret>,
+        port: u16,
+    }
+
+    #[test]
+    fn no_report_shows_a_secret() {
+        for (line, problem) in [
+            ("password = 'hunter2", "this is not TOML"),
+            ("password = hunter2", "this is not TOML"),
+            ("headers = { a = 'hunter2', b }", "this is not TOML"),
+            ("passwrod = 'hunter2'", "did you mean `password`?"),
+            ("password = ['hunter2']", "expected a string, found a list"),
+            ("password = 'a'\npassword = 'hunter2'", "`password` is set twice"),
+            ("password = '${hunter2'", "`${` without its `}`"),
+            ("password = '${a hunter2}'", "this does not name a variable"),
+            ("headers = 'hunter2'", "expected a table, found other text"),
+            ("headers = { a = 'hunter2', b = 1 }", "expected a string, found an integer"),
+            ("port = 'x' # 1\nheaders = { a = 'hunter2' }\nport = 2", "`port` is set twice"),
+        ] {
+            let read = read::<Server>("server", line.as_bytes(), Syntax::Toml, &schema_of::<Server>(), Some(&|_| None));
+            let problems = read.and_then(Document::finish).expect_err(line);
+            for shown in [problems.to_string(), problems.lines().collect(), format!("{problems:?}")] {
+                assert!(!shown.contains("hunter2"), "{shown}");
+            }
+            assert!(problems.to_string().contains(problem), "{problems}");
+        }
+        let read = |text: &str| {
+            read::<Server>("server", text.as_bytes(), Syntax::Toml, &schema_of::<Server>(), None)
+                .and_then(Document::finish)
+                .expect_err(text)
+                .to_string()
+        };
+        // What is no secret is still shown.
+        let shown = read("password = 'hunter2'\nport = 'high'");
+        assert!(shown.contains("port = 'high'"), "{shown}");
+        let shown = read("headers = { 'x' = 'hunter2' }\nprot = 81");
+        assert!(shown.contains("prot = **") && shown.contains("server:2:1"), "{shown}");
     }
 
     #[test]

@@ -120,7 +120,8 @@ fn locate(mistake: Mistake, source: &str, span: &Range<usize>) -> Diagnostic {
         }
         Mistake::BadName { reference } => {
             let at = find(&reference).unwrap_or_else(|| span.clone());
-            Diagnostic::at(at, format!("`{reference}` does not name a variable"))
+            // Not quoted, because it may be part of a secret.
+            Diagnostic::at(at, "this does not name a variable")
                 .help("a name has letters, digits and `_`; write `$${` for a literal `${`")
         }
     }

@@ -13,22 +13,25 @@
 //! | `check` | validates the tree against a schema: unknown keys, types, bounds |
 //! | `schema` | removes `null` from a schema, since TOML has none |
 //! | `diagnostics` | error reports |
+//! | `secret`, `hidden` | values that are never shown, and where a file has them |
 //! | `suggest` | "did you mean" suggestions |
 //! | `units` | sizes and durations such as `10MiB` and `1h30m` |
 //! | `limits` | the bounds |
 //!
 //! The caller checks rules that a schema can't express. It finds the values in the tree and adds its own [`Diagnostic`]s.
 //!
-//! Invariants: this crate opens no files, and messages never quote values from the environment, because they may be
-//! secrets.
+//! Invariants: this crate opens no files, and messages and reports show neither secrets nor values from the
+//! environment, because they may be secrets.
 
 mod check;
 mod diagnostics;
 mod document;
 mod environment;
+mod hidden;
 mod json;
 pub mod limits;
 mod schema;
+pub mod secret;
 mod suggest;
 mod tree;
 pub mod units;
@@ -38,5 +41,6 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use document::{Document, Syntax, read};
 pub use environment::Environment;
 pub use schema::{schema_of, without_null};
+pub use secret::Secret;
 pub use suggest::{list, nearest};
 pub use tree::{Node, TableEntry, Value};

@@ -21,7 +21,8 @@ pub struct Node {
 
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// `expanded`: contains a value from the environment, so it may be a secret, and may represent a number or boolean.
+    /// `expanded`: contains a value from the environment, so it may be a secret, and may represent a number or boolean;
+    /// or it is a secret.
     Text {
         text: String,
         expanded: bool,

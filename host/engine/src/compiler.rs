@@ -2,9 +2,10 @@
 //! can't be known in advance: a few kilobytes can cost gigabytes. The process writes the compiled module to the cache,
 //! where the runtime finds it.
 //!
-//! With a notes folder, the result for each module is remembered by its digest. A module that was compiled once is
-//! later compiled in this process if the cache has lost it, because its cost is known to be within the limits. A module
-//! that exceeded them is not tried again, even after a restart.
+//! With a notes folder, the result for each module is remembered by its digest. A module that was compiled in a few
+//! seconds is later compiled in this process if the cache has lost it. One that took longer always passes through the
+//! other process, which costs little while the cache has it: compiling it here could take all of the memory of the
+//! limits. A module that exceeded them is not tried again, even after a restart.
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,8 +22,8 @@ use wasmtime::component::Component;
 use crate::component::{component_bytes, digest, invalid};
 use crate::error::{LoadErrorKind, one_line};
 use crate::limits::{
-    COMPILE_MEMORY_BYTES, COMPILE_POLL_INTERVAL, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES,
-    MAX_REASON_BYTES,
+    CHEAP_COMPILE_TIME, COMPILE_MEMORY_BYTES, COMPILE_POLL_INTERVAL, COMPILE_SECONDS, COMPILE_WALL_TIME,
+    MAX_COMPILE_NOTES, MAX_REASON_BYTES,
 };
 use crate::runtime::{bare_runtime, open_cache};
 
@@ -30,6 +31,8 @@ use crate::runtime::{bare_runtime, open_cache};
 const EXIT_REFUSED: i32 = 3;
 /// SIGXCPU: the process used up its CPU time. The number is the same on every system.
 const SIGXCPU: i32 = 24;
+/// The remembered result for a module that is within the limits, but takes too much for this process.
+const EXPENSIVE: &str = "expensive";
 /// SIGKILL.
 const SIGKILL: i32 = 9;
 
@@ -96,7 +99,8 @@ impl Compiler {
         };
         let note = notes.join(digest(module));
         match read(&note) {
-            Some(reason) if reason.is_empty() => return Ok(()),
+            Some(result) if result.is_empty() => return Ok(()),
+            Some(result) if result == EXPENSIVE => return self.compile(module, stop)?.map_err(LoadErrorKind::Compiler),
             Some(reason) => {
                 let place = note.display();
                 return Err(LoadErrorKind::Compiler(format!(
@@ -105,8 +109,17 @@ impl Compiler {
             }
             None => {}
         }
+        let begun = Instant::now();
         let compiled = self.compile(module, stop)?;
-        write(notes, &note, compiled.as_ref().err().map_or("", String::as_str));
+        write(
+            notes,
+            &note,
+            match &compiled {
+                Ok(()) if begun.elapsed() > CHEAP_COMPILE_TIME => EXPENSIVE,
+                Ok(()) => "",
+                Err(reason) => reason,
+            },
+        );
         compiled.map_err(LoadErrorKind::Compiler)
     }
 
@@ -143,7 +156,8 @@ impl Compiler {
     }
 }
 
-/// The remembered reason why a module can't be compiled, empty if it can; `None` if this version has not tried it.
+/// The remembered result: empty for a module that can be compiled at little cost, [`EXPENSIVE`], or the reason why it
+/// can't be compiled; `None` if this version has not tried it.
 fn read(note: &Path) -> Option<String> {
     let text = fs::read_to_string(note).ok()?;
     let (version, reason) = text.split_once('\n')?;
@@ -233,6 +247,21 @@ mod tests {
         assert_eq!(error_text(&good, b"b"), "");
         assert_eq!(error_text(&ends, b"b"), "", "it is known to be within the bounds");
         assert!(error_text(&shell(folder.path(), "kill -XCPU $$"), b"c").contains("longer than"));
+    }
+
+    #[test]
+    fn an_expensive_module_is_never_compiled_in_this_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let counted = format!("cat >/dev/null; echo >>{}", folder.path().join("runs").display());
+        let slow = shell(folder.path(), &format!("{counted}; sleep {}", CHEAP_COMPILE_TIME.as_secs_f64() + 0.1));
+        let fast = shell(folder.path(), &counted);
+        let runs = || fs::read_to_string(folder.path().join("runs")).unwrap().lines().count();
+        for (compiler, module, count) in [(&slow, b"a", 1), (&fast, b"a", 2), (&fast, b"a", 3), (&fast, b"b", 4)] {
+            assert_eq!(error_text(compiler, module), "");
+            assert_eq!(runs(), count);
+        }
+        assert_eq!(error_text(&fast, b"b"), "");
+        assert_eq!(runs(), 4, "it is cheap");
     }
 
     #[test]

@@ -38,6 +38,19 @@ pub struct LoadError {
 /// Why a filter can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LoadErrorKind {
+    /// It has no signature, and needs one.
+    #[error(
+        "it has no signature at its end, and `trusted_keys` is set; sign it with `weir filter sign FILE --key KEY`"
+    )]
+    Unsigned,
+    /// Its signer is not trusted.
+    #[error(
+        "it is signed by `{0}`, which is not one of `trusted_keys`; add that key if you trust it, or sign it again"
+    )]
+    Untrusted(String),
+    /// Its signature doesn't match its contents.
+    #[error("it was changed after it was signed by `{0}`; copy it again, or build and sign it again")]
+    WrongSignature(String),
     /// The file is empty.
     #[error("the file is empty; was it still being written? copy the module again")]
     Empty,

@@ -74,6 +74,10 @@ impl Filter {
         spec: &FilterSpec,
         module: &[u8],
     ) -> Result<Arc<Filter>, LoadErrorKind> {
+        // Before anything else reads the module.
+        if let Some(trusted) = &spec.trusted {
+            trusted.check(module)?;
+        }
         // Report errors in the configuration before compiling anything.
         spec.bounds()?;
         spec.options_text()?;

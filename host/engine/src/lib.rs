@@ -10,6 +10,7 @@
 //! | layer | file | what it does |
 //! |---|---|---|
 //! | base | `limits`, `error` | every bound of the engine; its errors |
+//! | | `signature` | signatures of modules, and whose count |
 //! | | `lock`, `ticker`, `kv` | locking; the clock behind deadlines; a filter's key-value store |
 //! | | `spec`, `description`, `world` | a filter's configuration; its description of itself; the world it exports |
 //! | | `paths`, `metrics`, `usage` | sets of paths; the metrics of a filter; its memory and CPU time |
@@ -33,6 +34,7 @@
 //! Invariants:
 //! - A record is lost only if a verdict drops it or [`Outcome::failed`] lists it.
 //! - All output records are canonical.
+//! - If a filter has trusted keys, nothing but the check of its signature reads a module before that has passed.
 //! - An instance is never called again after a failure, unless the filter returned the error or its answer exceeded its
 //!   rights or the budget.
 //! - Records that a filter holds are passed to its next instance, however the previous one ended.
@@ -70,6 +72,7 @@ mod rights;
 mod runtime;
 mod saving;
 mod search;
+mod signature;
 mod slot;
 mod spec;
 mod structure;
@@ -95,6 +98,7 @@ pub use holds::{HeldRecord, Holding};
 pub use metrics::describe_metrics;
 pub use recorder::Clock;
 pub use rights::{Right, Rights};
+pub use signature::{PrivateKey, PublicKey, TrustedKeys, signer};
 pub use spec::{FilterSpec, OnError};
 pub use tap::Subscription;
 pub use test_instance::{CallFailure, Compiled, PASS_THROUGH, Processed, TestInstance};

@@ -24,6 +24,9 @@ pub const COMPILE_MEMORY_BYTES: u64 = 3 << 30;
 pub const COMPILE_SECONDS: u64 = 120;
 /// Wall time of a compiler process.
 pub const COMPILE_WALL_TIME: Duration = Duration::from_secs(600);
+/// A module whose first compilation took longer is never compiled in the router itself. Bundled filters take less than a
+/// second, and hostile modules up to 500 MB in this time.
+pub const CHEAP_COMPILE_TIME: Duration = if cfg!(test) { Duration::from_secs(1) } else { Duration::from_secs(5) };
 /// How often the compiler process is polled.
 pub const COMPILE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Modules whose compile result is remembered.

@@ -1,9 +1,11 @@
 //! The operator's configuration of a filter: options, limits, and the policy for records that it fails on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::LoadErrorKind;
 use crate::limits::MAX_MEMORY_BYTES;
+use crate::signature::TrustedKeys;
 
 /// The policy for records that a filter fails on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,10 +38,13 @@ pub struct FilterSpec {
     pub reads: Option<Vec<String>>,
     /// The paths that it may change; `None`: any.
     pub writes: Option<Vec<String>>,
+    /// Whose modules may run; `None`: everyone's.
+    pub trusted: Option<Arc<TrustedKeys>>,
 }
 
 impl FilterSpec {
-    /// The defaults: 250 ms, 64 MiB of memory, 32 MiB of output, quarantine, and no limits on paths.
+    /// The defaults: 250 ms, 64 MiB of memory, 32 MiB of output, quarantine, no limits on paths, and no
+    /// signatures.
     pub fn new(name: &str) -> FilterSpec {
         FilterSpec {
             name: name.into(),
@@ -50,6 +55,7 @@ impl FilterSpec {
             on_error: OnError::Quarantine,
             reads: None,
             writes: None,
+            trusted: None,
         }
     }
 

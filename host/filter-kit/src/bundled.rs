@@ -3,6 +3,8 @@
 //! `weir filter build --bundled` builds them from `filters/` in this repository. A test compares the digests of the
 //! sources in their manifest with the current sources.
 
+use std::sync::LazyLock;
+
 /// Each bundled filter: its name, as in `module = "bundled:NAME"`, and its module.
 const MODULES: &[(&str, &[u8])] = &[
     ("redact", include_bytes!("../../../filters/bundled/redact.wasm")),
@@ -23,6 +25,13 @@ const MODULES: &[(&str, &[u8])] = &[
 /// The module of a bundled filter.
 pub fn module(name: &str) -> Option<&'static [u8]> {
     MODULES.iter().find(|(bundled, _)| *bundled == name).map(|(_, module)| *module)
+}
+
+/// The SHA-256 digests of the bundled modules, in hexadecimal.
+pub fn digests() -> &'static [String] {
+    static DIGESTS: LazyLock<Vec<String>> =
+        LazyLock::new(|| MODULES.iter().map(|(_, module)| weir_engine::digest(module)).collect());
+    &DIGESTS
 }
 
 /// The names of the bundled filters.

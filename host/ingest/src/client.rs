@@ -29,7 +29,7 @@ pub use trust::Trust;
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// A running router, and the token to show to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunningRouter {
     /// A name or an address; that of IPv6 in brackets.
     pub host: String,

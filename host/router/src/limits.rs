@@ -97,6 +97,9 @@ pub const QUARANTINE_ORIGINS: usize = 64;
 /// Quarantine files open for writing, each a file descriptor.
 pub const QUARANTINE_OPEN_FILES: usize = 8;
 
+/// Maximum size of a file with a key that signs modules, in bytes: a key is a short line.
+pub const KEY_FILE_BYTES: u64 = 4096;
+
 /// Maximum size of a history or pin file, in bytes: ten versions take a few kilobytes.
 pub const VERSION_FILE_BYTES: u64 = 1024 * 1024;
 

@@ -7,14 +7,17 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, LogSettings};
 
+/// The client of NATS logs what servers say, even if they repeat a password. The sink reports the same without it.
+const SILENCED: &str = "async_nats=off";
+
 /// Starts the log. `WEIR_LOG` overrides the configured level, in the syntax of `RUST_LOG`.
 pub fn start(settings: &LogSettings) {
     let filter = std::env::var("WEIR_LOG")
         .ok()
-        .and_then(|text| EnvFilter::try_new(text).ok())
+        .and_then(|text| EnvFilter::try_new(format!("{text},{SILENCED}")).ok())
         // Ingest logs HTTP/2 errors of clients, with a rate limit. The file watcher would log a missing file twice a
         // second; the reload logs it once.
-        .unwrap_or_else(|| EnvFilter::new(format!("{},h2=error,notify=error", settings.level.as_str())));
+        .unwrap_or_else(|| EnvFilter::new(format!("{},h2=error,notify=error,{SILENCED}", settings.level.as_str())));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -41,7 +44,7 @@ fn in_one_line(panic: &PanicHookInfo<'_>) -> String {
 pub fn for_command() {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
+        .with_env_filter(EnvFilter::new(format!("warn,{SILENCED}")))
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_engine::FilterSpec;
+use weir_engine::{FilterSpec, TrustedKeys};
 use weir_ingest::HttpOptions;
 use weir_journal::{Keys, OnDamage, Options, SyncMode};
 use weir_record::{Aliases, Role, Scale};
@@ -96,7 +96,7 @@ fn role(key: StandardKey) -> Role {
 }
 
 /// The engine's specification of a filter.
-pub fn filter(filter: &FilterSettings) -> FilterSpec {
+pub fn filter(settings: &Settings, filter: &FilterSettings) -> FilterSpec {
     FilterSpec {
         name: filter.name.clone(),
         options: filter.options.clone(),
@@ -110,6 +110,9 @@ pub fn filter(filter: &FilterSettings) -> FilterSpec {
         },
         reads: filter.reads.clone(),
         writes: filter.writes.clone(),
+        trusted: settings.trusted_keys.as_ref().map(|keys| {
+            Arc::new(TrustedKeys { keys: keys.clone(), built_in: weir_filter_kit::bundled::digests().to_vec() })
+        }),
     }
 }
 

@@ -93,7 +93,7 @@ impl SinkSet {
     /// What a sink has stored, if it can be searched.
     fn store(&self, settings: &SinkSettings) -> Option<Store> {
         let kind = weir_sinks::kind(&settings.kind)?;
-        let search = (kind.search?)(&settings.name, settings.options.clone(), &self.context);
+        let search = kind.open_search(&settings.name, settings.options.clone(), &self.context)?;
         // The sink was built from the same options, so the error is that these can't be searched.
         search.ok().map(|search| Store { name: settings.name.clone(), kind: kind.name, search })
     }
@@ -134,7 +134,7 @@ impl SinkSet {
     fn build(&self, settings: &SinkSettings) -> anyhow::Result<Box<dyn Sink>> {
         let kind = weir_sinks::kind(&settings.kind)
             .with_context(|| format!("sink `{}`: unknown type `{}`", settings.name, settings.kind))?;
-        (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)
+        kind.create(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)
     }
 
     fn spawn(&self, settings: &SinkSettings, sink: Box<dyn Sink>) -> anyhow::Result<RunningSink> {

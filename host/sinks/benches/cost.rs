@@ -121,7 +121,7 @@ fn built(name: &str, options: Value, folder: &Path) -> Box<dyn Sink> {
         stdout: Some(Arc::new(move || Box::new(File::create(&out).expect("a file")))),
         ..BuildContext::default()
     };
-    (kind(name).expect("known").build)("bench", options, &context).expect("builds")
+    kind(name).expect("known").create("bench", options, &context).expect("builds")
 }
 
 /// Delivers everything, at most `bytes` of payload and as many records as the sink wants per delivery, but at least one

@@ -10,6 +10,7 @@
 //! | `runner/` | delivers records from the journal to one sink: retries, quarantine, cursor, health |
 //! | `condition.rs` | conditions on records in the options of sinks |
 //! | `registry.rs` | the kinds of sinks, one line each |
+//! | `scrub.rs` | removes the secrets of a sink's options from its errors |
 //! | `console/` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
@@ -78,6 +79,7 @@ mod registry;
 mod runner;
 #[cfg(test)]
 mod samples;
+mod scrub;
 mod select;
 #[cfg(test)]
 #[path = "../../../tests/servers/mod.rs"]

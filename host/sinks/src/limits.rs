@@ -38,6 +38,12 @@ pub const ERROR_BYTES: usize = 1024;
 
 /// Bytes of a server's answer that are read: the reason for an error is at the beginning.
 pub const ANSWER_BYTES: usize = 64 << 10;
+/// Shorter passwords are not removed from errors: they can't be told from other text.
+pub const MIN_SECRET_BYTES: usize = 4;
+/// A part of a URL or a header that is at least so long may be a key, and is removed from errors, too.
+pub const MIN_KEY_BYTES: usize = 16;
+/// As many bytes of the beginning of a secret are recognised where a text ends in it.
+pub const SECRET_START_BYTES: usize = 8;
 
 /// Files that a file sink keeps open by default: well below the usual limit of 1,024 descriptors.
 pub const OPEN_FILES: usize = 64;

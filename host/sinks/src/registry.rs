@@ -13,6 +13,7 @@ use weir_record::Level;
 
 use crate::exposition::Exposition;
 use crate::owners::Owners;
+use crate::scrub::{Scrubbed, Secrets};
 use crate::sink::Sink;
 use crate::text::push_safe;
 
@@ -57,13 +58,38 @@ pub struct Kind {
     /// The minimum level when the configuration names none; `None` takes every level.
     pub min_level: Option<Level>,
     /// Creates a sink from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
-    pub build: Build,
+    pub(crate) build: Build,
     /// Opens what the sink has stored for searching, from the same name and options. `None`: it can't be searched. It
     /// uses nothing of a running sink, so it also works without one.
-    pub search: Option<OpenSearch>,
+    pub(crate) search: Option<OpenSearch>,
 }
 
 impl Kind {
+    /// Creates a sink from its name and its own options. Opens nothing. Neither this error nor those of the sink contain
+    /// secrets of the options, even if a server repeats them in its answers.
+    pub fn create(&self, name: &str, options: Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+        let secrets = Arc::new(Secrets::of(&(self.schema)(), &options));
+        match (self.build)(name, options, context) {
+            Ok(sink) => Ok(Box::new(Scrubbed::new(sink, secrets))),
+            Err(error) => Err(secrets.scrub(&error)),
+        }
+    }
+
+    /// Opens what the sink has stored for searching; `None` if it can't be searched. Errors contain no secrets.
+    pub fn open_search(
+        &self,
+        name: &str,
+        options: Value,
+        context: &BuildContext,
+    ) -> Option<Result<Arc<dyn Search>, String>> {
+        let open = self.search?;
+        let secrets = Arc::new(Secrets::of(&(self.schema)(), &options));
+        Some(match open(name, options, context) {
+            Ok(search) => Ok(Arc::new(Scrubbed::new(search, secrets))),
+            Err(error) => Err(secrets.scrub(&error)),
+        })
+    }
+
     /// The order in which sinks are searched if none is named: databases, which have indexes, before files.
     pub fn search_order(&self) -> u8 {
         u8::from(self.name == "file")
@@ -229,6 +255,101 @@ mod tests {
             }
             assert_eq!(schema["additionalProperties"], Value::Bool(false), "{}", kind.name);
         }
+    }
+
+    /// The options that are texts, and no secrets.
+    const PLAIN: &[&str] = &[
+        "datadog.ddsource",
+        "datadog.env",
+        "datadog.hostname",
+        "datadog.record_id",
+        "datadog.service",
+        "datadog.site",
+        "datadog.tags",
+        "datadog.tls.ca",
+        "datadog.tls.certificate",
+        "datadog.tls.key",
+        "datadog.version",
+        "file.path",
+        "file.template",
+        "http.idempotency_header",
+        "http.record_id",
+        "http.tls.ca",
+        "http.tls.certificate",
+        "http.tls.key",
+        "http.user",
+        "influxdb.bucket",
+        "influxdb.count",
+        "influxdb.database",
+        "influxdb.fields",
+        "influxdb.measurement",
+        "influxdb.org",
+        "influxdb.retention_policy",
+        "influxdb.tags",
+        "influxdb.tls.ca",
+        "influxdb.tls.certificate",
+        "influxdb.tls.key",
+        "influxdb.user",
+        "nats.credentials",
+        "nats.stream",
+        "nats.subject",
+        "nats.tls.ca",
+        "nats.tls.certificate",
+        "nats.tls.key",
+        "nats.user",
+        "postgres.ca",
+        "postgres.columns",
+        "postgres.columns.path",
+        "postgres.database",
+        "postgres.host",
+        "postgres.prefix",
+        "postgres.schema",
+        "postgres.table",
+        "postgres.user",
+        "prometheus.rule.at_least",
+        "prometheus.rule.help",
+        "prometheus.rule.labels",
+        "prometheus.rule.name",
+        "prometheus.rule.value",
+        "prometheus.rule.when",
+        "slack.tls.ca",
+        "slack.tls.certificate",
+        "slack.tls.key",
+        "sqlite.path",
+    ];
+
+    /// Whoever adds an option has to say whether it is a secret: `weir_document::Secret`, or a line in [`PLAIN`].
+    #[test]
+    fn every_text_option_is_a_secret_or_known_to_be_none() {
+        fn texts(path: &str, schema: &Value, found: &mut Vec<String>) {
+            if !schema.is_object() {
+                return;
+            }
+            let is_text = schema["type"] == "string"
+                || schema["type"].as_array().is_some_and(|all| all.contains(&"string".into()));
+            let is_free = schema.get("enum").is_none()
+                && schema.get("const").is_none()
+                && !matches!(schema["format"].as_str(), Some("password" | "size" | "duration"));
+            if is_text && is_free {
+                found.push(path.to_owned());
+            }
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                texts(&format!("{path}.{name}"), property, found);
+            }
+            let choices = ["anyOf", "oneOf", "allOf"].iter().filter_map(|keyword| schema[keyword].as_array()).flatten();
+            let inner = [&schema["items"], &schema["additionalProperties"]];
+            choices.chain(inner).for_each(|schema| texts(path, schema, found));
+            for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+                texts(&format!("{path}.{name}"), definition, found);
+            }
+        }
+        let mut found = Vec::new();
+        KINDS.iter().for_each(|kind| texts(kind.name, &(kind.schema)(), &mut found));
+        found.dedup();
+        let unknown: Vec<_> = found.iter().filter(|path| !PLAIN.contains(&path.as_str())).collect();
+        assert!(unknown.is_empty(), "is one of these a secret? {unknown:#?}");
+        let gone: Vec<_> = PLAIN.iter().filter(|path| !found.iter().any(|found| found == *path)).collect();
+        assert!(gone.is_empty(), "{gone:?}");
     }
 
     #[test]

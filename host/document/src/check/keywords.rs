@@ -30,7 +30,7 @@ pub const KEYWORDS: &[&str] = &[
     "examples",
 ];
 
-pub(super) fn alternatives(schema: &Json) -> Option<&[Json]> {
+pub(crate) fn alternatives(schema: &Json) -> Option<&[Json]> {
     let choices = schema["oneOf"].as_array().or(schema["anyOf"].as_array())?;
     // Alternatives that are all constants are an enumeration.
     let words = choices.iter().all(|choice| choice.get("const").is_some());

@@ -11,6 +11,7 @@ mod numbers;
 mod outcomes;
 mod rights;
 mod shadow;
+mod signatures;
 mod state;
 mod test_instance;
 mod times;

@@ -55,6 +55,30 @@ pub enum FilterCommand {
         #[arg(long, value_name = "DIR", requires = "bundled")]
         output: Option<PathBuf>,
     },
+    /// Creates a key that signs modules, and prints its public part on the last line.
+    #[command(after_help = "Example:\n  \
+        weir filter new-key release.key       keep that file where the router can't read it\n\n\
+        Add the printed key to `trusted_keys` in the configuration of the routers.")]
+    NewKey {
+        /// The file for the private key; it must not exist.
+        file: PathBuf,
+    },
+    /// Signs a module, so that routers with the key in `trusted_keys` load it.
+    #[command(after_help = "Examples:\n  \
+        weir filter sign mask.wasm --key release.key\n  \
+        weir filter sign mask.wasm --key release.key --output filters/mask.wasm\n\n\
+        The signature becomes a part of the module, in place of an earlier one. `weir filter list` shows who\n\
+        signed a filter.")]
+    Sign {
+        /// The module.
+        file: PathBuf,
+        /// The file with the private key, from `weir filter new-key`.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Where to write the signed module [default: the same file].
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Tests a filter with cases, samples or fuzzing, benchmarks it, or compares two versions.
     #[command(after_help = "Examples:\n  \
         weir filter test my-filter            the cases in my-filter/cases.toml\n  \

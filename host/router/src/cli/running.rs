@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use weir_document::Secret;
 use weir_ingest::client::{RunningRouter, Trust};
 
 use crate::certificates;
@@ -22,7 +23,7 @@ pub struct RouterArgs {
     pub address: Option<Target>,
     /// A token of the running router [default: the key in its data folder, for those who can read that].
     #[arg(long, global = true, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// File with the certificates to trust [default: the router's in its data folder, and those that the system trusts].
     #[arg(long, global = true, value_name = "FILE", env = "WEIR_CA")]
     pub ca: Option<PathBuf>,
@@ -87,7 +88,8 @@ impl RouterArgs {
             }
             false => None,
         };
-        let token = self.token.clone().or_else(|| identity::existing_key(&settings.data));
+        let token = self.token.as_ref().map(|token| token.expose().to_owned());
+        let token = token.or_else(|| identity::existing_key(&settings.data));
         Ok(RunningRouter { host, port, token, tls })
     }
 }

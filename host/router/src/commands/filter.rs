@@ -3,6 +3,7 @@
 mod build;
 mod list;
 mod rollback;
+mod sign;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
         FilterCommand::Build { project, bundled: true, output, .. } => build::bundled(&project, output.as_deref()),
         FilterCommand::Build { project, watch: true, into, .. } => build::watch(&project, into.as_deref()),
         FilterCommand::Build { project, into, .. } => build::once(&project, into.as_deref()),
+        FilterCommand::NewKey { file } => sign::new_key(&file),
+        FilterCommand::Sign { file, key, output } => sign::sign(&file, &key, output.as_deref()),
         FilterCommand::Test(args) => test(&args),
     }
 }

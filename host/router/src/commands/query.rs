@@ -64,8 +64,9 @@ fn search(settings: &Settings, name: Option<&str>) -> anyhow::Result<Arc<dyn Sea
     let context =
         BuildContext { data: settings.data.clone(), base: settings.folder.clone(), ..BuildContext::default() };
     let open = |sink: &SinkSettings, kind: &Kind| {
-        let open = kind.search.with_context(|| format!("sink `{}` ({}) can't be searched", sink.name, kind.name))?;
-        open(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)
+        let search = kind.open_search(&sink.name, sink.options.clone(), &context);
+        let search = search.with_context(|| format!("sink `{}` ({}) can't be searched", sink.name, kind.name))?;
+        search.map_err(anyhow::Error::msg)
     };
     let mut kinds: Vec<_> =
         settings.sinks.iter().filter_map(|sink| Some((sink, weir_sinks::kind(&sink.kind)?))).collect();

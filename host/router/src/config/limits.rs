@@ -13,6 +13,8 @@ const TIB: u64 = 1 << 40;
 pub const MAX_NAME_CHARS: usize = 64;
 /// Filters in the chain: each takes memory in every worker.
 pub const MAX_FILTERS: usize = 64;
+/// Keys in `trusted_keys`: a team's, and their successors.
+pub const MAX_TRUSTED_KEYS: usize = 100;
 /// Paths in `reads` or `writes` of a filter: nobody can review a longer list.
 pub const MAX_FILTER_PATHS: usize = 256;
 /// Sinks: each has a journal reader and a task.

@@ -64,6 +64,7 @@ pub(super) fn read(
         data,
         filters_folder,
         auto_load: raw.auto_load,
+        trusted_keys: raw.trusted_keys.map(|keys| reader.trusted_keys(&at.key("trusted_keys"), &keys)),
         http: reader.http(&at.key("http"), &raw.http),
         live: reader.live(&at.key("live"), &raw.live, environment),
         limits: reader.quota(&at.key("limits"), &raw.limits),

@@ -11,10 +11,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use weir_document::Secret;
 use weir_document::units::{Size, TimeSpan};
 
-/// Configuration of Weir.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// Configuration of Weir. Without `Debug`, because options of sinks and filters can be secrets.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
     /// Folder for the journal, the quarantine and the SQLite database; relative to this file.
@@ -24,6 +25,10 @@ pub(super) struct Config {
     /// Whether modules in the filters folder that have no `[[filter]]` are added to the end of the chain, in order of
     /// their names.
     pub auto_load: bool,
+    /// The public keys whose modules may run, as `weir filter new-key` prints them. Bundled filters need no signature;
+    /// `[]` allows nothing else. Default: any module may run.
+    #[schemars(extend("examples" = [["ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"]]))]
+    pub trusted_keys: Option<Vec<String>>,
     /// The HTTP server that receives records, and its limits.
     pub http: Http,
     /// Encryption of all connections. Default: none.
@@ -163,8 +168,8 @@ pub(super) struct Token {
     /// Only records with one of these routes, for `read`. Default: all.
     #[schemars(inner(length(min = 1)), extend("examples" = [["audit"]]))]
     pub routes: Vec<String>,
-    /// Its hash, as `weir token new --hash` prints it.
-    pub hash: Option<String>,
+    /// Its hash, as `weir token new --hash` prints it. No report shows it, because it could be the token by mistake.
+    pub hash: Option<Secret>,
     /// The environment variable that contains it.
     #[schemars(length(min = 1), example = &"CI_TOKEN")]
     pub env: Option<String>,
@@ -259,7 +264,7 @@ pub enum WhenFull {
 }
 
 /// One filter of the chain.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "module"]))]
 pub(super) struct Filter {
@@ -367,7 +372,7 @@ pub(super) struct SinkCommon {
 }
 
 /// A sink's table: the common keys, and the options of its type.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Sink {
     #[serde(rename = "type", default)]
     pub kind: String,
@@ -514,6 +519,7 @@ impl Default for Config {
             data: "weir-data".to_owned(),
             filters_folder: "filters".to_owned(),
             auto_load: false,
+            trusted_keys: None,
             http: Http::default(),
             tls: None,
             live: Live::default(),

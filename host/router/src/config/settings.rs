@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use weir_access::{Quota, TokenHash};
+use weir_engine::PublicKey;
 use weir_ingest::TlsFiles;
 use weir_record::Level;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub data: PathBuf,
     pub filters_folder: PathBuf,
     pub auto_load: bool,
+    /// Whose modules may run; `None`: everyone's.
+    pub trusted_keys: Option<Vec<PublicKey>>,
     pub http: HttpSettings,
     pub live: LiveSettings,
     /// Of each address.

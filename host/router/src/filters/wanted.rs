@@ -27,7 +27,7 @@ pub struct DesiredFilter {
 /// A filter from the configuration.
 pub fn named(settings: &Settings, filter: &FilterSettings) -> DesiredFilter {
     DesiredFilter {
-        spec: parts::filter(filter),
+        spec: parts::filter(settings, filter),
         source: match &filter.module {
             Module::Bundled(name) => Source::Bundled(name.clone()),
             Module::File(path) => Source::File(settings.filters_folder.join(path)),
@@ -62,7 +62,7 @@ pub fn wanted(settings: &Settings) -> Vec<DesiredFilter> {
             continue;
         }
         all.push(DesiredFilter {
-            spec: parts::filter(&FilterSettings::with_defaults(&name, Module::File(path))),
+            spec: parts::filter(settings, &FilterSettings::with_defaults(&name, Module::File(path))),
             source,
             named: false,
             canary: None,

@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir_document::Secret;
 use weir_record::Record;
 
 use self::entry::Labels;
@@ -69,13 +70,13 @@ tags = "team:payments,region:eu"                # or DD_TAGS
 pub struct DatadogOptions {
     /// The API key.
     #[serde(default)]
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Datadog's site: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` …
     #[serde(default = "default_site")]
     pub site: String,
     /// The complete URL of the intake, instead of the site's: a proxy, for example.
     #[serde(default)]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// `service` of every record; its source is then in `logger.name`. Default: the record's source.
     #[serde(default)]
     pub service: Option<String>,
@@ -132,13 +133,13 @@ fn default_linger() -> TimeSpan {
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: DatadogOptions = options(name, given)?;
     let wrong = |error: String| format!("sink `{name}`: {error}");
-    let key = options.api_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
+    let key = options.api_key.as_ref().map(|key| key.expose().trim()).filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| wrong("`api_key` is missing: give it, or set DD_API_KEY".into()))?;
     if !(1..=limits::DATADOG_ENTRIES).contains(&options.batch) {
         return Err(wrong(format!("`batch` must be 1 to {}, Datadog's limit", limits::DATADOG_ENTRIES)));
     }
     let url = match &options.url {
-        Some(url) => url.clone(),
+        Some(url) => url.expose().to_owned(),
         None if options.site.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-')) => {
             return Err(wrong(format!(
                 "`site` must be one of Datadog's sites, such as `datadoghq.eu`, not `{}`",

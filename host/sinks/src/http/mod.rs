@@ -38,6 +38,7 @@ mod tls_tests;
 
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use weir_document::Secret;
 use weir_record::{Record, write_json};
 
 use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
@@ -92,7 +93,7 @@ struct HttpSink {
 
 impl HttpSink {
     fn new(name: &str, options: HttpOptions, context: &BuildContext) -> Result<HttpSink, String> {
-        let url = options.url.as_deref().filter(|url| !url.is_empty());
+        let url = options.url.as_ref().map(Secret::expose).filter(|url| !url.is_empty());
         let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
         check_bounds(&options)?;
         let server = options.connection.server(name, url)?;
@@ -128,7 +129,7 @@ struct HttpProtocol {
 
 impl HttpProtocol {
     fn new(name: &str, options: HttpOptions, context: &BuildContext) -> Result<HttpProtocol, String> {
-        let templates = options.headers.iter().map(|(name, value)| Header::parse(name, value));
+        let templates = options.headers.iter().map(|(name, value)| Header::parse(name, value.expose()));
         let idempotency = match options.idempotency_header.as_str() {
             "" => None,
             header => Some(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use weir_document::Secret;
 
 use crate::limits;
 use crate::post::{Connection, Encoding, basic_auth, secret_header};
@@ -31,7 +32,7 @@ pub enum Format {
 pub struct HttpOptions {
     /// The URL that records are posted to.
     #[serde(default)]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// `json` for an array, `ndjson` for one object per line, `msgpack` for an array with time in nanoseconds.
     #[serde(default)]
     pub format: Format,
@@ -40,16 +41,16 @@ pub struct HttpOptions {
     pub compression: Encoding,
     /// Further headers. `{sink}`, `{journal}`, `{first_id}`, `{last_id}` and `{count}` are filled for each request.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Secret>,
     /// Sent as `Authorization: Bearer …`.
     #[serde(default)]
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// Sent with `password` as `Authorization: Basic …`.
     #[serde(default)]
     pub user: Option<String>,
     /// The password of `user`.
     #[serde(default)]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// The header for the idempotency key, which is the same when a request is repeated; empty: none.
     #[serde(default = "default_idempotency_header")]
     pub idempotency_header: String,
@@ -134,12 +135,12 @@ pub(super) fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, String> 
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     let authorization = match (&options.token, &options.user, &options.password) {
-        (Some(token), None, None) => Some(format!("Bearer {token}")),
+        (Some(token), None, None) => Some(format!("Bearer {}", token.expose())),
         (None, Some(user), password) => {
             if user.contains(':') {
                 return Err("`user` must not contain a `:`".into());
             }
-            Some(basic_auth(user, password.as_deref().unwrap_or_default()))
+            Some(basic_auth(user, password.as_ref().map_or("", Secret::expose)))
         }
         (None, None, None) => None,
         (None, None, Some(_)) => return Err("`password` needs `user`".into()),

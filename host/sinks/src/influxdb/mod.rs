@@ -40,6 +40,7 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir_document::Secret;
 
 use self::point::Points;
 pub(crate) use self::point::describe_metrics;
@@ -82,13 +83,16 @@ count = "count"                       # and a field that is always 1
     search: None,
 };
 
+/// The server if none is configured.
+const DEFAULT_URL: &str = "http://localhost:8086";
+
 /// Options of an `influxdb` sink.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfluxOptions {
-    /// The server; the path of the write API is appended.
-    #[serde(default = "default_url")]
-    pub url: String,
+    /// The server; the path of the write API is appended. Default: `http://localhost:8086`.
+    #[serde(default)]
+    pub url: Option<Secret>,
     /// InfluxDB 2: the bucket.
     #[serde(default)]
     pub bucket: Option<String>,
@@ -97,7 +101,7 @@ pub struct InfluxOptions {
     pub org: Option<String>,
     /// InfluxDB 2: a token that may write to the bucket.
     #[serde(default)]
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// InfluxDB 1: the database, which must exist.
     #[serde(default)]
     pub database: Option<String>,
@@ -106,7 +110,7 @@ pub struct InfluxOptions {
     pub user: Option<String>,
     /// InfluxDB 1: the user's password.
     #[serde(default)]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// InfluxDB 1: the retention policy; absent: the database's default.
     #[serde(default)]
     pub retention_policy: Option<String>,
@@ -181,10 +185,6 @@ pub enum KeepApart {
     None,
 }
 
-fn default_url() -> String {
-    "http://localhost:8086".into()
-}
-
 fn default_measurement() -> String {
     "source".into()
 }
@@ -247,12 +247,17 @@ fn not_empty(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }
 
+/// The same for a secret.
+fn exposed(option: &Option<Secret>) -> Option<&str> {
+    option.as_ref().map(Secret::expose).filter(|text| !text.is_empty())
+}
+
 /// The complete URL of the write API, with the version that the options imply.
 fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
-    let two = [&options.bucket, &options.org, &options.token].iter().any(|option| not_empty(option).is_some());
-    let one = [&options.database, &options.user, &options.password, &options.retention_policy]
-        .iter()
-        .any(|option| not_empty(option).is_some());
+    let two =
+        [not_empty(&options.bucket), not_empty(&options.org), exposed(&options.token)].iter().any(Option::is_some);
+    let one = [&options.database, &options.user, &options.retention_policy].into_iter().map(not_empty);
+    let one = one.chain([exposed(&options.password)]).any(|option| option.is_some());
     let (version, path) = match (two, one) {
         (true, false) => (Version::Two, "api/v2/write"),
         (false, true) => (Version::One, "write"),
@@ -269,7 +274,8 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
             );
         }
     };
-    let mut url = Url::parse(&options.url).map_err(|error| format!("`url` is not a URL: {error}"))?;
+    let mut url = Url::parse(options.url.as_ref().map_or(DEFAULT_URL, Secret::expose))
+        .map_err(|error| format!("`url` is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err("`url` must contain only a server and a path; use options for `user`, `password` and so on".into());
     }
@@ -311,7 +317,7 @@ fn headers(version: Version, options: &InfluxOptions) -> Result<HeaderMap, Strin
     if let Some(encoding) = encoding(options).name() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
-    let secret = match (version, not_empty(&options.token), not_empty(&options.user), not_empty(&options.password)) {
+    let secret = match (version, exposed(&options.token), not_empty(&options.user), exposed(&options.password)) {
         (Version::Two, Some(token), ..) => format!("Token {token}"),
         (Version::One, _, Some(user), Some(password)) => basic_auth(user, password),
         (Version::One, _, Some(_), None) | (Version::One, _, None, Some(_)) => {

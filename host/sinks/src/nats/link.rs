@@ -8,6 +8,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
+use weir_document::Secret;
 
 use super::NatsOptions;
 use crate::limits;
@@ -29,7 +30,7 @@ impl Address {
     /// Checks the options and opens nothing.
     pub fn new(sink: &str, options: &NatsOptions) -> Result<Address, String> {
         let refuse = |error: &str| Err(format!("sink `{sink}`: {error}"));
-        let Some(url) = options.url.as_deref() else {
+        let Some(url) = options.url.as_ref().map(Secret::expose) else {
             return refuse(
                 "no server is configured; set `url` or the variable NATS_URL, such as `nats://localhost:4222`",
             );
@@ -105,10 +106,10 @@ impl Address {
             // Each server once; then the runner takes over.
             .max_reconnects(self.servers.len());
         if let (Some(user), Some(password)) = (&options.user, &options.password) {
-            settings = settings.user_and_password(user.clone(), password.clone());
+            settings = settings.user_and_password(user.clone(), password.expose().to_owned());
         }
         if let Some(token) = &options.token {
-            settings = settings.token(token.clone());
+            settings = settings.token(token.expose().to_owned());
         }
         if let Some(path) = &options.credentials {
             settings = settings.credentials_file(path).await.map_err(|error| {

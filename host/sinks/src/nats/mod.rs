@@ -43,6 +43,7 @@ use async_nats::jetstream::message::PublishMessage;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir_document::Secret;
 use weir_record::{Record, write_json};
 
 use self::link::Link;
@@ -87,7 +88,7 @@ duplicate_window = "10m"             # within it, no record is stored twice
 pub struct NatsOptions {
     /// The server, `nats://host:4222` or `tls://host:4222`; several separated by commas.
     #[serde(default)]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// The subject of a record's message. `{source}`, `{level}` and any path such as `{context.tenant}` become one
     /// token each: dots, spaces and wildcards in a value become `_`.
     #[serde(default = "default_subject")]
@@ -109,10 +110,10 @@ pub struct NatsOptions {
     pub user: Option<String>,
     /// The user's password.
     #[serde(default)]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// A token, in place of user and password.
     #[serde(default)]
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// A `.creds` file with a JWT and its key.
     #[serde(default)]
     pub credentials: Option<PathBuf>,

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use weir_document::Secret;
 
 use super::mapping::Feed;
 use crate::limits;
@@ -24,7 +25,7 @@ use crate::units::TimeSpan;
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database?sslmode=verify-full`; the options below fill in missing parts.
     #[serde(default)]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// The server's name, or the folder of its socket.
     #[serde(default)]
     pub host: Option<String>,
@@ -37,7 +38,7 @@ pub struct PostgresOptions {
     pub user: Option<String>,
     /// The password; if none is set, `~/.pgpass` is used.
     #[serde(default)]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// The database; default the name of the user.
     #[serde(default)]
     pub database: Option<String>,
@@ -200,7 +201,7 @@ impl PostgresOptions {
     pub fn connection(&self) -> Result<PgConnectOptions, String> {
         let mut said = Url::parse("postgres://").map_err(|error| error.to_string())?;
         let mut options = PgConnectOptions::new();
-        if let Some(text) = &self.url {
+        if let Some(text) = self.url.as_ref().map(Secret::expose) {
             said = Url::parse(text).map_err(|error| format!("`url` is not a URL: {error}"))?;
             if !matches!(said.scheme(), "postgres" | "postgresql") {
                 return Err("`url` must begin with `postgres://`".into());
@@ -219,7 +220,7 @@ impl PostgresOptions {
             options = options.username(user);
         }
         if let Some(password) = self.password.as_ref().filter(|_| said.password().is_none() && !asks(&["password"])) {
-            options = options.password(password);
+            options = options.password(password.expose());
         }
         if let Some(database) = self.database.as_ref().filter(|_| said.path().len() <= 1 && !asks(&["dbname"])) {
             options = options.database(database);

@@ -29,6 +29,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
+use weir_document::Secret;
 use weir_record::Level;
 
 use self::digest::Digest;
@@ -64,7 +65,7 @@ groups = 20
 pub struct SlackOptions {
     /// The webhook's URL, which is a secret.
     #[serde(default)]
-    pub url: Option<String>,
+    pub url: Option<Secret>,
     /// Minimum time between two messages; Slack accepts one per second.
     #[serde(default = "default_interval")]
     pub interval: TimeSpan,
@@ -110,7 +111,7 @@ fn default_fields() -> bool {
 fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: SlackOptions = options(name, given)?;
     let wrong = |error: String| format!("sink `{name}`: {error}");
-    let url = options.url.as_deref().map(str::trim).filter(|url| !url.is_empty());
+    let url = options.url.as_ref().map(|url| url.expose().trim()).filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| wrong("`url` is missing: give it, or set SLACK_WEBHOOK_URL".into()))?;
     if !(1..=limits::MAX_SLACK_GROUPS).contains(&options.groups) {
         return Err(wrong(format!("`groups` must be 1 to {}", limits::MAX_SLACK_GROUPS)));

@@ -91,12 +91,12 @@ impl Bench {
     }
 
     fn sink(&self, kind: &str) -> anyhow::Result<Box<dyn Sink>> {
-        (of_kind(kind)?.build)(kind, self.options(kind), &self.context).map_err(anyhow::Error::msg)
+        of_kind(kind)?.create(kind, self.options(kind), &self.context).map_err(anyhow::Error::msg)
     }
 
     fn search(&self, kind: &str) -> anyhow::Result<Arc<dyn Search>> {
-        let open = of_kind(kind)?.search.context("it can be searched")?;
-        open(kind, self.options(kind), &self.context).map_err(anyhow::Error::msg)
+        let search = of_kind(kind)?.open_search(kind, self.options(kind), &self.context);
+        search.context("it can be searched")?.map_err(anyhow::Error::msg)
     }
 
     async fn report(&mut self, count: u64) -> anyhow::Result<String> {

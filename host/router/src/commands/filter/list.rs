@@ -26,11 +26,13 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for wanted in filters::wanted(&settings) {
         let name = &wanted.spec.name;
-        let loaded =
-            wanted.source.read().and_then(|bytes| loader.engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
+        let loaded = wanted.source.read().and_then(|bytes| match loader.engine.load(&wanted.spec, &bytes) {
+            Ok(filter) => Ok((filter, signed_by(&bytes))),
+            Err(error) => Err(error.to_string()),
+        });
         match loaded {
-            Ok(filter) => {
-                weir_terminal::text(&about(&filter, &wanted))?;
+            Ok((filter, signer)) => {
+                weir_terminal::text(&about(&filter, &wanted, signer.as_deref()))?;
                 weir_terminal::text(&pinned(&versions, name, filter.digest()))?;
                 if let Ok(health) = &running {
                     weir_terminal::text(&format!("{:INDENT$}{}\n", "", live(&filter, health)))?;
@@ -61,15 +63,23 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The description from the module and the configuration.
-fn about(filter: &Filter, wanted: &DesiredFilter) -> String {
+fn about(filter: &Filter, wanted: &DesiredFilter, signer: Option<&str>) -> String {
     let (about, rights) = (filter.description(), filter.rights());
     let lines = [
-        format!("from {}, sha256 {}", wanted.source, short(filter.digest())),
+        format!("from {}, sha256 {}{}", wanted.source, short(filter.digest()), signer.unwrap_or_default()),
         format!("sees {}; may change {}", paths(&rights.reads), paths(&rights.writes)),
         format!("imports {}", imports(filter.imports())),
     ];
     let head = format!("{:<16} {:<8} {:<22} {}\n", filter.name(), about.version, filter.world(), about.description);
     lines.iter().fold(head, |text, line| format!("{text}{:INDENT$}{line}\n", ""))
+}
+
+/// Who signed a module, if it is signed.
+fn signed_by(module: &[u8]) -> Option<String> {
+    Some(match weir_engine::signer(module)? {
+        Ok(key) => format!(", signed by {key}"),
+        Err(key) => format!(", changed after it was signed by {key}"),
+    })
 }
 
 /// The version that a pin runs instead, if there is one.

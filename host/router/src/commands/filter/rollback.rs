@@ -20,7 +20,11 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let versions = Versions::of(&settings.data);
     let history = versions.history(name);
     let target = history.rollback_target(name, args.to.as_deref()).map_err(anyhow::Error::msg)?;
-    versions.module(name, &target.digest).map_err(anyhow::Error::msg)?;
+    let module = versions.module(name, &target.digest).map_err(anyhow::Error::msg)?;
+    if let Some(trusted) = &wanted.spec.trusted {
+        // The router would refuse it, and not start with it.
+        trusted.check(&module).with_context(|| format!("filter `{name}`: version {} stays", short(&target.digest)))?;
+    }
     let by = current_user();
     let pin = Pin { instead_of: current_digest, run: target.digest.clone(), by, why: "rollback".to_owned() };
     versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;

@@ -88,7 +88,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         ..BuildContext::default()
     };
     context.owners.configure(parts::sinks_with_files(&settings.sinks));
-    let built = (kind.build)(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
+    let built = kind.create(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
     let replay = Replay::new(&sink.name, parts::sink(sink).selection, built);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut work = ReplayRun {

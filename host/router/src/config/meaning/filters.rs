@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Component, PathBuf};
 
 use serde_json::Value as Json;
+use weir_engine::PublicKey;
 use weir_record::path;
 
 use super::super::settings::{CanarySettings, FilterSettings, Module};
@@ -41,6 +42,23 @@ impl Reader<'_> {
             filters.push(self.bounds_of_filter(place, raw, name, module));
         }
         filters
+    }
+
+    pub(super) fn trusted_keys(&mut self, at: &Location<'_>, keys: &[String]) -> Vec<PublicKey> {
+        if keys.len() > limits::MAX_TRUSTED_KEYS {
+            self.report(at, format!("{} keys, at most {}", keys.len(), limits::MAX_TRUSTED_KEYS));
+        }
+        let mut trusted = Vec::new();
+        for (place, key) in at.items().iter().zip(keys) {
+            match key.parse() {
+                Ok(key) => trusted.push(key),
+                Err(wrong) => {
+                    let wrong: String = wrong;
+                    self.report_with(place, format!("{} is not a public key", place.shown(key)), wrong);
+                }
+            }
+        }
+        trusted
     }
 
     pub(super) fn bounds_of_filter(

@@ -162,7 +162,7 @@ fn with_environment(mut sink: SinkSettings, environment: Environment<'_>) -> (Si
 /// The sink's error about its options, without values from the environment, which may be secrets.
 fn options_error(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
     let kind = weir_sinks::kind(&sink.kind)?;
-    let mut message = (kind.build)(&sink.name, sink.options.clone(), context).err()?;
+    let mut message = kind.create(&sink.name, sink.options.clone(), context).err()?;
     for secret in secrets {
         message = message.replace(secret.as_str(), "…");
     }

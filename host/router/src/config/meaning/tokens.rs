@@ -31,7 +31,7 @@ impl Reader<'_> {
             raw::TokenRole::Admin => Role::Admin,
         };
         let secret = match (raw.hash, raw.env, raw.file, raw.certificate) {
-            (Some(hash), None, None, None) => match hash.parse() {
+            (Some(hash), None, None, None) => match hash.expose().parse() {
                 Ok(hash) => TokenSecret::Hash(hash),
                 Err(wrong) => {
                     self.report(&at.key("hash"), wrong);

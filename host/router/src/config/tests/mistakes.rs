@@ -110,7 +110,7 @@ fn a_misspelled_sink_option_is_not_also_reported_as_missing() {
 error: unknown key `pth` in `[sink.a]`
  --> weir.toml:3:1
   |
-3 | pth = 'x'
+3 | pth = '*'
   | ^^^ did you mean `path`?",
     );
 }
@@ -284,7 +284,7 @@ nonsense = 1
             "2:8 expected a string, found an integer",
             "5:10 `here` is not an address to listen on",
             "6:12 `1XB` is not a size",
-            "7:19 expected an integer, found other text from the environment",
+            "7:19 expected an integer, found other text",
             "11:10 there is no bundled filter `redct`",
             "12:29 the environment variable `MISSING` is not set",
             "15:1 unknown key `nam` in `[[filter]]`",

@@ -143,6 +143,7 @@ fn value_words(whole: &Value, property: &Value) -> String {
     match (schema["format"].as_str(), schema["type"].as_str()) {
         (Some("size"), _) => "size".to_owned(),
         (Some("duration"), _) => "duration".to_owned(),
+        (Some("password"), _) => "secret string".to_owned(),
         (_, Some("array")) => match value_words(whole, &schema["items"]).as_str() {
             "string" => "list of strings".to_owned(),
             _ => "list".to_owned(),

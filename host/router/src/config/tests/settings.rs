@@ -36,6 +36,30 @@ fn the_defaults_are_themselves_valid() {
 }
 
 #[test]
+fn keys_are_trusted_if_they_can_be_read() {
+    let key = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    assert_eq!(good("").trusted_keys, None);
+    assert_eq!(good("trusted_keys = []").trusted_keys, Some(vec![]), "only bundled filters");
+    let trusted = good(format!("trusted_keys = ['{key}']")).trusted_keys;
+    assert_eq!(trusted, Some(vec![key.parse().expect("a key")]));
+    let problems = bad(format!("trusted_keys = ['{key}', '{key}0']")).render(false);
+    assert!(problems.contains("1:93") && problems.contains("`weir filter new-key` prints it"), "{problems}");
+}
+
+/// Neither settings nor a panic that prints them show a secret.
+#[test]
+fn settings_can_be_printed_without_their_secrets() {
+    let settings = good(
+        "[sink.a]\ntype = 'http'\nurl = 'http://me:hunter2@localhost/'\nheaders = { A = 'hunter2' }\n\
+         [[filter]]\nname = 'f'\nmodule = 'f.wasm'\noptions = { key = 'hunter2' }\n\
+         [token.x]\nrole = 'read'\nfile = 'x'\n",
+    );
+    let panic = std::panic::catch_unwind(|| panic!("{settings:#?}")).expect_err("it panics");
+    let message = panic.downcast_ref::<String>().expect("a message");
+    assert!(message.contains("headers") && !message.contains("hunter2"), "{message}");
+}
+
+#[test]
 fn every_key_reaches_its_setting() {
     let settings = good(
         r#"
