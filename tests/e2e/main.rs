@@ -36,6 +36,7 @@
 //! | `sinks.rs` | sinks chosen by the environment, with fallbacks, listed, sent records again |
 //! | `commands.rs` | the other commands and their help |
 //! | `filter_test.rs` | test cases, fuzzing and comparison of filters; parsers accept the reports for CI |
+//! | `erase.rs` | erased records are in no file any more, whatever happens meanwhile; everything else is, once |
 //! | `examples.rs` | the examples run |
 //! | `helpers.rs` | the SDKs in `guest-sdk/`, completely; WASI as Go and C see it |
 //! | `languages.rs` | every language: from an empty folder to a filter that keeps running |
@@ -61,6 +62,7 @@ mod disk;
 mod docs;
 mod docs_configuration;
 mod encryption;
+mod erase;
 mod examples;
 mod files;
 mod filter_test;

@@ -11,8 +11,8 @@ use weir_record::Record;
 use weir_record::time::now_ns;
 
 use crate::account::{Account, Accounts};
-use crate::charge::LastLine;
 use crate::certificate::ClientCertificate;
+use crate::charge::LastLine;
 use crate::failures::Failures;
 use crate::grant::{Grant, Role};
 use crate::limits;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +16,7 @@ use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use weir_access::{Caller, Denied, Peer};
 use weir_record::{Level, time};
@@ -34,6 +36,8 @@ pub trait Acts: Send + Sync {
     fn replay(&self, entries: &Entries) -> Result<Value, ApiError>;
     fn delete(&self, entries: &Entries) -> Result<Value, ApiError>;
     fn set_levels(&self, change: &LevelChange) -> Result<Value, ApiError>;
+    /// Erases records, or counts them. May take hours; ends early once `cancelled` is set.
+    fn erase(&self, records: ErasedRecords, cancelled: Arc<AtomicBool>) -> Result<Value, ApiError>;
     /// Records that somebody changed something, or tried to. Doesn't block.
     fn audit(&self, entry: AuditEntry);
 }
@@ -48,6 +52,8 @@ pub struct AuditEntry {
     /// What it is about, such as a filter's name.
     pub about: String,
     pub outcome: Outcome,
+    /// What exactly was done, if that says more.
+    pub details: Value,
 }
 
 /// What became of an act.
@@ -69,6 +75,7 @@ pub enum Act {
     Replay,
     Delete,
     SetLevels,
+    Erase,
 }
 
 impl Act {
@@ -81,6 +88,7 @@ impl Act {
             Act::Replay => "replay quarantine",
             Act::Delete => "delete quarantine",
             Act::SetLevels => "set levels",
+            Act::Erase => "erase",
         }
     }
 }
@@ -93,6 +101,18 @@ pub enum Entries {
     From(String),
     /// Those with these ids.
     These(Vec<String>),
+}
+
+/// Records to be erased.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ErasedRecords {
+    pub query: String,
+    /// Only count them.
+    pub dry_run: bool,
+    /// Records may be selected whatever they contain.
+    pub all: bool,
+    /// How long it may take.
+    pub within: Option<Duration>,
 }
 
 /// A change of minimum levels.
@@ -113,14 +133,49 @@ pub async fn answer(
     body: Body,
     caller: &Caller,
 ) -> Result<Response<Body>, ApiError> {
-    let outcome = act_on(api, act, name, request, body).await;
-    let told = match &outcome {
-        Ok(_) => Outcome::Done,
-        Err(error) => Outcome::Failed(error.message.clone()),
+    let who = Who { name: caller.name().map(str::to_owned), address: caller.address, act, about: name.to_owned() };
+    let (_permit, body) = match ready(api, act, request, body).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            api.acts.audit(who.did(&Err(error.clone())));
+            return Err(error);
+        }
     };
-    let who = caller.name().map(str::to_owned);
-    api.acts.audit(AuditEntry { who, address: caller.address, act: act.name(), about: name.to_owned(), outcome: told });
-    outcome
+    // Dropped with the request if its client goes.
+    let cancel = CancelOnDrop::default();
+    let (api, cancelled) = (api.clone(), cancel.0.clone());
+    let answer = status::blocking(move || {
+        let answer = perform(&*api.acts, act, &who.about, &body, cancelled);
+        // Also if nobody waits for the answer any more.
+        api.acts.audit(who.did(&answer));
+        answer
+    });
+    Ok(json_answer(StatusCode::OK, answer.await?.to_string().into()))
+}
+
+/// Who does what.
+struct Who {
+    name: Option<String>,
+    address: IpAddr,
+    act: Act,
+    about: String,
+}
+
+impl Who {
+    /// With what became of it.
+    fn did(&self, answer: &Result<Value, ApiError>) -> AuditEntry {
+        let outcome = match answer {
+            Ok(answer) if answer["complete"] == false => Outcome::Failed("some of it could not be done".to_owned()),
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Failed(error.message.clone()),
+        };
+        let (about, details) = match answer {
+            Ok(answer) if self.act == Act::Erase => (answer["query"].as_str().unwrap_or_default(), answer.clone()),
+            _ => (self.about.as_str(), Value::Null),
+        };
+        let (who, about) = (self.name.clone(), about.to_owned());
+        AuditEntry { who, address: self.address, act: self.act.name(), about, outcome, details }
+    }
 }
 
 /// Records that somebody may not do it.
@@ -137,29 +192,42 @@ pub fn refused(api: &Api, act: Act, name: &str, peer: &Peer, denied: &Denied) {
     }
     let who = peer.caller.as_ref().ok().and_then(Caller::name).map(str::to_owned);
     let outcome = Outcome::Refused(denied.to_string());
-    api.acts.audit(AuditEntry { who, address: peer.address, act: act.name(), about: name.to_owned(), outcome });
+    api.acts.audit(AuditEntry {
+        who,
+        address: peer.address,
+        act: act.name(),
+        about: name.to_owned(),
+        outcome,
+        details: Value::Null,
+    });
 }
 
-async fn act_on(
-    api: &Arc<Api>,
+/// Waits for its turn and the body.
+async fn ready<'a>(
+    api: &'a Api,
     act: Act,
-    name: &str,
     request: &Request<()>,
     body: Body,
-) -> Result<Response<Body>, ApiError> {
-    let _permit = status::turn(&api.acting).await?;
+) -> Result<(SemaphorePermit<'a>, Bytes), ApiError> {
+    let permit = status::turn(&api.acting).await?;
     let (kind, most) = match act {
         Act::TryFilter => ("application/wasm", limits::MAX_MODULE_BYTES),
         _ => ("application/json", limits::MAX_BODY_BYTES),
     };
     check_type(request, kind)?;
-    let body = read(body, most).await?;
-    let (api, name) = (api.clone(), name.to_owned());
-    let answer = status::blocking(move || perform(&*api.acts, act, &name, &body)).await?;
-    Ok(json_answer(StatusCode::OK, answer.to_string().into()))
+    Ok((permit, read(body, most).await?))
 }
 
-fn perform(acts: &dyn Acts, act: Act, name: &str, body: &[u8]) -> Result<Value, ApiError> {
+#[derive(Default)]
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn perform(acts: &dyn Acts, act: Act, name: &str, body: &[u8], cancelled: Arc<AtomicBool>) -> Result<Value, ApiError> {
     match act {
         Act::TryFilter => acts.try_filter(name, body),
         Act::SwapFilter => acts.swap_filter(name, &json::<Swap>(body)?.digest),
@@ -167,6 +235,7 @@ fn perform(acts: &dyn Acts, act: Act, name: &str, body: &[u8]) -> Result<Value, 
         Act::Replay => acts.replay(&entries(json(body)?)?),
         Act::Delete => acts.delete(&entries(json(body)?)?),
         Act::SetLevels => acts.set_levels(&level_change(json(body)?)?),
+        Act::Erase => acts.erase(erased_records(json(body)?)?, cancelled),
     }
 }
 
@@ -226,6 +295,17 @@ struct Levels {
     duration: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Erase {
+    query: String,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    all: bool,
+    within: Option<String>,
+}
+
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::bad(format!("the body is not as expected: {error}")))
 }
@@ -244,15 +324,24 @@ fn level_change(Levels { levels, duration }: Levels) -> Result<LevelChange, ApiE
         let level = name.map(|name| Level::parse(&name).ok_or_else(|| unknown_level(&name))).transpose()?;
         Ok((source, level))
     };
-    let duration = duration.map(|text| {
-        let ns = time::parse_duration(&text)
-            .map_err(|_| ApiError::bad(format!("`for` is `{text}`; write a time such as `30s`, `10m` or `2h`")))?;
-        if ns == 0 { Err(ApiError::bad("`for` must be longer than nothing")) } else { Ok(Duration::from_nanos(ns)) }
-    });
     Ok(LevelChange {
         levels: levels.into_iter().map(level).collect::<Result<_, ApiError>>()?,
-        duration: duration.transpose()?,
+        duration: duration.map(|text| time_span("for", &text)).transpose()?,
     })
+}
+
+fn erased_records(Erase { query, dry_run, all, within }: Erase) -> Result<ErasedRecords, ApiError> {
+    let within = within.map(|text| time_span("within", &text)).transpose()?;
+    Ok(ErasedRecords { query, dry_run, all, within })
+}
+
+fn time_span(name: &str, text: &str) -> Result<Duration, ApiError> {
+    let ns = time::parse_duration(text)
+        .map_err(|_| ApiError::bad(format!("`{name}` is `{text}`; write a time such as `30s`, `10m` or `2h`")))?;
+    match ns {
+        0 => Err(ApiError::bad(format!("`{name}` must be longer than nothing"))),
+        ns => Ok(Duration::from_nanos(ns)),
+    }
 }
 
 fn unknown_level(name: &str) -> ApiError {
@@ -286,6 +375,17 @@ mod tests {
         ] {
             let error = change(body).unwrap_err();
             assert!(error.contains(part), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_erased_is_read() {
+        let read = |body: &str| json(body.as_bytes()).and_then(erased_records).map_err(|error| error.message);
+        let all =
+            ErasedRecords { query: "a=b".into(), dry_run: true, all: false, within: Some(Duration::from_secs(60)) };
+        assert_eq!(read(r#"{"query": "a=b", "dry_run": true, "within": "1m"}"#), Ok(all));
+        for body in ["{}", r#"{"query": "a", "within": "soon"}"#, r#"{"query": "a", "dryrun": true}"#] {
+            assert!(read(body).is_err(), "{body}");
         }
     }
 

@@ -50,7 +50,7 @@ use tokio::sync::Semaphore;
 use weir_access::{Access, Peer};
 use weir_live::Live;
 
-pub use acts::{Acts, AuditEntry, Entries, LevelChange, Outcome};
+pub use acts::{Acts, AuditEntry, Entries, ErasedRecords, LevelChange, Outcome};
 pub use reply::{ApiError, Body};
 pub use search::{Store, Stores};
 pub use status::{QuarantinePage, Status};

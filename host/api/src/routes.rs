@@ -24,6 +24,8 @@ pub enum Route {
     Pipeline,
     Quarantine,
     Levels,
+    /// How far an erasure is.
+    Erasure,
     Description,
     /// Who the caller is.
     Session,
@@ -48,6 +50,7 @@ impl Route {
             | Route::Sinks
             | Route::Pipeline
             | Route::Levels
+            | Route::Erasure
             | Route::Description
             | Route::Ticket => Some(Role::Read),
             // Its records are not redacted.
@@ -200,6 +203,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ],
     },
     get("/api/levels", Route::Levels, "The minimum levels."),
+    get("/api/erase", Route::Erasure, "Whether records are being erased, and how far that is."),
     get("/api/openapi.json", Route::Description, "This description."),
     get("/api/session", Route::Session, "Who the caller is, and what the caller may do."),
     Endpoint {
@@ -241,6 +245,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     act(Method::POST, "/api/quarantine/replay", Act::Replay, IN_JSON, "Processes entries of the quarantine again."),
     act(Method::POST, "/api/quarantine/delete", Act::Delete, IN_JSON, "Deletes entries of the quarantine."),
     act(Method::PATCH, "/api/levels", Act::SetLevels, IN_JSON, "Changes minimum levels."),
+    act(Method::POST, "/api/erase", Act::Erase, IN_JSON, "Erases the records that a query selects, wherever they are."),
 ];
 
 /// What there is at a path, for each method.
@@ -328,6 +333,7 @@ async fn answer_endpoint(
         Route::Pipeline => status::pipeline(api).await,
         Route::Quarantine => status::quarantine(api, &parameters).await,
         Route::Levels => status::levels(api, &parameters.caller).await,
+        Route::Erasure => status::erasure(api).await,
         Route::Description => Ok(openapi::answer()),
         Route::Act(act) => acts::answer(api, act, about, &request, body, &parameters.caller).await,
         Route::Ticket => session::ticket(api, &parameters.caller),

@@ -20,6 +20,8 @@ pub trait Status: Send + Sync {
     fn quarantine(&self, page: &QuarantinePage) -> Result<Value, ApiError>;
     /// Its minimum levels.
     fn levels(&self) -> Value;
+    /// How far an erasure is.
+    fn erasure(&self) -> Value;
 }
 
 /// A part of the quarantine.
@@ -51,6 +53,10 @@ pub async fn levels(api: &Arc<Api>, caller: &Caller) -> Result<Response<Body>, A
         Ok(levels)
     })
     .await
+}
+
+pub async fn erasure(api: &Arc<Api>) -> Result<Response<Body>, ApiError> {
+    told(api, |status| Ok(status.erasure())).await
 }
 
 pub async fn quarantine(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<Body>, ApiError> {

@@ -1,5 +1,5 @@
 //! A small HTTP client, with TLS if the router has it, for the commands that query a running router: `weir sinks`, `weir
-//! tail`, `weir levels`, `weir quarantine replay`, `weir bench`.
+//! tail`, `weir levels`, `weir erase`, `weir quarantine replay`, `weir bench`.
 
 mod trust;
 
@@ -73,8 +73,8 @@ pub enum ClientError {
     Encryption { router: String, reason: io::Error },
     #[error("`{host}` is not the name of a host: {reason}")]
     NoHost { host: String, reason: InvalidDnsNameError },
-    #[error("no answer from {router} in {ANSWER:?}")]
-    TooLate { router: String },
+    #[error("no answer from {router} in {within:?}")]
+    TooLate { router: String, within: Duration },
     #[error("{router} answered {status}: {text}")]
     Refused { router: String, status: StatusCode, text: String },
     #[error(transparent)]
@@ -89,7 +89,7 @@ pub enum ClientError {
 
 /// Gets a path. Returns an error unless the status is a success.
 pub fn get(router: &RunningRouter, path: &str) -> Result<String, ClientError> {
-    ask(router, Method::GET, path, &[], Bytes::new())
+    ask(router, Method::GET, path, &[], Bytes::new(), ANSWER)
 }
 
 /// Gets the JSON at a path.
@@ -104,7 +104,7 @@ pub fn post(
     headers: &[(&str, &str)],
     body: Vec<u8>,
 ) -> Result<String, ClientError> {
-    ask(router, Method::POST, path, headers, body.into())
+    ask(router, Method::POST, path, headers, body.into(), ANSWER)
 }
 
 /// Changes what is at a path, as JSON says, and returns the JSON of the answer.
@@ -113,8 +113,28 @@ pub fn patch_json(
     path: &str,
     change: &serde_json::Value,
 ) -> Result<serde_json::Value, ClientError> {
+    exchange_json(router, Method::PATCH, path, change, ANSWER)
+}
+
+/// Posts JSON, and returns the JSON of the answer, which may take this long.
+pub fn post_json(
+    router: &RunningRouter,
+    path: &str,
+    body: &serde_json::Value,
+    within: Duration,
+) -> Result<serde_json::Value, ClientError> {
+    exchange_json(router, Method::POST, path, body, within)
+}
+
+fn exchange_json(
+    router: &RunningRouter,
+    method: Method,
+    path: &str,
+    body: &serde_json::Value,
+    within: Duration,
+) -> Result<serde_json::Value, ClientError> {
     let headers = [("content-type", "application/json")];
-    json(router, &ask(router, Method::PATCH, path, &headers, change.to_string().into())?)
+    json(router, &ask(router, method, path, &headers, body.to_string().into(), within)?)
 }
 
 fn json(router: &RunningRouter, text: &str) -> Result<serde_json::Value, ClientError> {
@@ -138,7 +158,7 @@ pub fn get_lines(
             }
             Err(refused(router, answer).await?)
         };
-        let (answer, _driving) = timed(router, begin).await?;
+        let (answer, _driving) = timed(router, ANSWER, begin).await?;
         let (mut body, mut rest) = (answer.into_body(), Vec::new());
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
@@ -160,6 +180,7 @@ fn ask(
     path: &str,
     headers: &[(&str, &str)],
     body: Bytes,
+    within: Duration,
 ) -> Result<String, ClientError> {
     let mut request = router.request(method, path);
     for (name, value) in headers {
@@ -167,15 +188,16 @@ fn ask(
     }
     let request = request.body(Full::new(body))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(timed(router, exchange(router, request)))
+    runtime.block_on(timed(router, within, exchange(router, request)))
 }
 
 async fn timed<T>(
     router: &RunningRouter,
+    within: Duration,
     work: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
-    let late = |_| ClientError::TooLate { router: router.to_string() };
-    tokio::time::timeout(ANSWER, work).await.map_err(late)?
+    let late = |_| ClientError::TooLate { router: router.to_string(), within };
+    tokio::time::timeout(within, work).await.map_err(late)?
 }
 
 async fn exchange(router: &RunningRouter, request: Request<Full<Bytes>>) -> Result<String, ClientError> {

@@ -115,12 +115,8 @@ const PAGES: &[(&str, Page)] =
 pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, remote: &Remote) -> AnyAnswer {
     let (parts, body) = request.into_parts();
     let caller = credentials::caller(&endpoint.options.access, &parts, remote);
-    let peer = Peer {
-        address: remote.address,
-        account: remote.account.clone(),
-        is_encrypted: remote.is_encrypted(),
-        caller,
-    };
+    let peer =
+        Peer { address: remote.address, account: remote.account.clone(), is_encrypted: remote.is_encrypted(), caller };
     let path = parts.uri.path();
     let protocol = protocols::find(path);
     if let Some((index, _)) = protocol

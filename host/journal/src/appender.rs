@@ -129,14 +129,14 @@ impl Appender {
     pub(crate) fn append(&mut self, batch: impl IntoIterator<Item = Pending>) {
         self.follow_jump();
         let time_ns = now_ns();
-        for Pending { payload, records, ledger, is_reserved, room_bytes, done } in batch {
+        for Pending { payload, records, ledger, is_reserved, task, done } in batch {
             if let Some(error) = self.poisoned() {
                 done(Err(error));
                 continue;
             }
-            if let Some(room_bytes) = room_bytes {
+            if let Some(task) = task {
                 self.flush();
-                done(self.free_room(room_bytes).map(|()| self.last));
+                done(task(self).map(|()| self.last));
                 continue;
             }
             let prepared = self.group.prepare(payload, self.shared.options.compress, self.encrypts());
@@ -152,7 +152,7 @@ impl Appender {
     }
 
     /// Makes room that was requested ahead of an append.
-    fn free_room(&mut self, room_bytes: u64) -> Result<(), AppendError> {
+    pub(crate) fn free_room(&mut self, room_bytes: u64) -> Result<(), AppendError> {
         if self.has_room(room_bytes) {
             return Ok(());
         }

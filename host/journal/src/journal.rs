@@ -4,6 +4,7 @@
 use crate::appender::Appender;
 use crate::cipher::TAG_BYTES;
 use crate::cursor::{FOLLOWER, Stored, check_name};
+use crate::erase::{self, Erase, Erased};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::frame::FRAME_HEADER_BYTES;
@@ -19,7 +20,7 @@ use crate::stats::{self, ReaderStatus, Stats};
 use crate::storage::{Lock, Storage};
 use crate::writer::{self, Pending, Queue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 /// An open journal. Clones share it. When the last clone is dropped, the writer finishes in the background; call
@@ -127,6 +128,28 @@ impl Journal {
             done(result);
         });
         self.push(Pending { is_reserved: true, ..Pending::append(payload, records, ledger, done) });
+    }
+
+    /// Closes the segment being written, so that everything acknowledged before is in closed segments. Returns the newest
+    /// sequence in them.
+    pub fn close_segment(&self) -> Result<u64, AppendError> {
+        reserve::run(&self.inner.shared, Box::new(|appender| appender.close_segment()))
+    }
+
+    /// Erases from all closed segments that begin at or before `up_to`. Takes long: it reads them all. No reader gets
+    /// what is erased once this returns.
+    pub fn erase(&self, up_to: u64, erase: &mut dyn Erase) -> Erased {
+        let shared = &self.inner.shared;
+        erase::erase(shared, up_to, erase, |rewritten| {
+            let (sender, placed) = mpsc::channel();
+            let task = Box::new(move |appender: &mut Appender| {
+                // The receiver is waiting for it.
+                let _ = sender.send(appender.put_in_place(rewritten));
+                Ok(())
+            });
+            reserve::run(shared, task).map_err(|error| error.to_string())?;
+            placed.recv().map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        })
     }
 
     /// Waits until all earlier appends are answered.

@@ -41,6 +41,7 @@
 //! | `ledger` | records that a filter holds back, stored together with a batch |
 //! | `reserve` | room reserved before the size of an append is known |
 //! | `cursor` | the file with all readers' positions and the last durable frame |
+//! | [`erase`] | erases parts of stored frames, by writing closed segments again |
 //! | `in_place` | detects that the segment being written was removed, and writes it again |
 //! | [`inspect`] | inspecting a folder, also one in use or damaged |
 //! | [`storage`], [`disk`], [`simulated`], `tear` | the storage traits; the real disk; one that fails on request, and what a power cut leaves |
@@ -51,6 +52,7 @@ mod appender;
 pub mod cipher;
 mod cursor;
 pub mod disk;
+pub mod erase;
 mod error;
 mod failure;
 mod format;
@@ -78,6 +80,8 @@ mod stats;
 pub mod storage;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod sweep_of_erasure;
 mod tear;
 mod writer;
 

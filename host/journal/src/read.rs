@@ -18,8 +18,9 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Place {
     pub file: Arc<dyn StoredFile>,
-    /// First sequence of the segment, which identifies it.
+    /// First sequence and mark of the segment, which identify it.
     pub segment: u64,
+    pub mark: u32,
     pub at: IndexPoint,
 }
 
@@ -68,7 +69,7 @@ impl From<io::Error> for ReadFailure {
 impl Plan {
     pub(crate) fn read(self) -> Result<Piece, ReadFailure> {
         let mut place = match &self.place {
-            Some(place) if place.segment == self.segment => place.clone(),
+            Some(place) if (place.segment, place.mark) == (self.segment, self.mark) => place.clone(),
             _ => {
                 let file = match self.storage.open(&self.name) {
                     Ok(file) => file,
@@ -77,7 +78,7 @@ impl Plan {
                     }
                     Err(error) => return Err(error.into()),
                 };
-                Place { file, segment: self.segment, at: self.start }
+                Place { file, segment: self.segment, mark: self.mark, at: self.start }
             }
         };
         let mut piece_bytes = self.max_bytes.clamp(SCAN_BYTES, MAX_READ_BYTES);

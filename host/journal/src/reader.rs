@@ -123,7 +123,7 @@ impl Reader {
                     }
                 }
                 Lookup::File(plan) => {
-                    let (name, segment) = (plan.name.clone(), plan.segment);
+                    let (name, segment) = (plan.name.clone(), (plan.segment, plan.mark));
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
                     let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
                     if let Some(entries) = self.accept(read, &name, segment)?.and_then(without_empty) {
@@ -235,21 +235,26 @@ impl Reader {
         &mut self,
         read: Result<Piece, ReadFailure>,
         name: &str,
-        segment: u64,
+        (segment, mark): (u64, u32),
     ) -> Result<Option<Vec<Entry>>, ReadError> {
         let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        let is_rewritten = state.segments.iter().any(|known| known.first == segment && known.mark != mark);
+        if is_rewritten {
+            // Something was erased from it since.
+            self.place = None;
+            return Ok(None);
+        }
         match read {
             Ok(piece) if piece.entries.is_empty() => {
                 Err(self.damaged(name, piece.place.at.offset, "a frame that was written is missing"))
             }
             Ok(piece) => {
-                let mut state = shared.state();
                 self.place = Some(piece.place);
                 self.hand_out(&mut state, piece.records_before, &piece.entries);
                 Ok(Some(piece.entries))
             }
             Err(ReadFailure::Gone) => {
-                let state = shared.state();
                 if state.segments.iter().any(|known| known.first == segment) {
                     drop(state);
                     return Err(self.damaged(name, 0, "the file is missing"));

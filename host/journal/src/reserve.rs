@@ -11,7 +11,7 @@ use crate::format::SEGMENT_HEADER_BYTES;
 use crate::frame::FRAME_HEADER_BYTES;
 use crate::options::WhenFull;
 use crate::state::Shared;
-use crate::writer::Pending;
+use crate::writer::{Pending, Task};
 use std::sync::Arc;
 use std::sync::mpsc;
 
@@ -55,21 +55,26 @@ pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reserv
 
 /// Waits for the queued appends. An error means that they have ended, too.
 pub(crate) fn settle(shared: &Arc<Shared>) {
-    if let Err(error) = make_room(shared, 0) {
+    if let Err(error) = run(shared, Box::new(|_| Ok(()))) {
         tracing::debug!(%error, "the journal accepts nothing");
     }
 }
 
 /// Asks the writer, since it alone removes segments. Rare: only when the budget is nearly used up.
 fn make_room(shared: &Arc<Shared>, size_bytes: u64) -> Result<(), AppendError> {
+    run(shared, Box::new(move |appender| appender.free_room(size_bytes))).map(drop)
+}
+
+/// Runs a task on the writer's thread, after the appends that are queued. Returns the newest sequence.
+pub(crate) fn run(shared: &Arc<Shared>, task: Task) -> Result<u64, AppendError> {
     let (answer, answered) = mpsc::channel();
     let done = Box::new(move |result| {
         // The receiver is waiting for it.
         let _ = answer.send(result);
     });
-    shared.queue.push(Pending::room(size_bytes, done)).map_err(|(_, error)| error)?;
+    shared.queue.push(Pending::task(task, done)).map_err(|(_, error)| error)?;
     match answered.recv() {
-        Ok(result) => result.map(|_| ()),
+        Ok(result) => result,
         Err(_) => Err(AppendError::Closed),
     }
 }

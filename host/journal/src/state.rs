@@ -95,6 +95,14 @@ impl Recent {
             self.after = oldest.entry.sequence;
         }
     }
+
+    /// Forgets all entries up to this one.
+    pub(crate) fn forget_up_to(&mut self, sequence: u64) {
+        while let Some(oldest) = self.entries.pop_front_if(|oldest| oldest.entry.sequence <= sequence) {
+            self.size_bytes -= oldest.cost_bytes;
+        }
+        self.after = self.after.max(sequence);
+    }
 }
 
 /// The current state of the journal.

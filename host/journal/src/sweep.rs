@@ -26,7 +26,7 @@ const SIZES: [usize; 9] = [0, 1, 37, 300, 900, 3000, 4200, 64, 9000];
 const GROUPS: usize = 16;
 
 /// A key for the sweeps with encryption.
-fn encrypted(options: Options) -> Options {
+pub fn encrypted(options: Options) -> Options {
     let key = Key::parse(&"5e".repeat(KEY_BYTES)).expect("a key");
     Options { keys: Keys::new(Some(key), Vec::new()), ..options }
 }

@@ -15,6 +15,9 @@ use std::time::Instant;
 /// Called with the outcome of an append.
 pub(crate) type AppendCallback = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
+/// Something else than an append that only the writer may do.
+pub(crate) type Task = Box<dyn FnOnce(&mut Appender) -> Result<(), AppendError> + Send>;
+
 /// An append in the queue.
 pub(crate) struct Pending {
     /// The batch, followed by the ledger unless that is empty.
@@ -23,22 +26,18 @@ pub(crate) struct Pending {
     pub ledger: Ledger,
     /// Room was reserved for it: neither the queue nor the budget refuses it.
     pub is_reserved: bool,
-    /// If set, nothing is appended; this many bytes of the budget are freed.
-    pub room_bytes: Option<u64>,
+    /// If set, nothing is appended; this is done after the appends before it.
+    pub task: Option<Task>,
     pub done: AppendCallback,
 }
 
 impl Pending {
     pub(crate) fn append(payload: Vec<u8>, records: u32, ledger: Ledger, done: AppendCallback) -> Pending {
-        Pending { payload, records, ledger, is_reserved: false, room_bytes: None, done }
+        Pending { payload, records, ledger, is_reserved: false, task: None, done }
     }
 
-    pub(crate) fn room(size_bytes: u64, done: AppendCallback) -> Pending {
-        Pending {
-            room_bytes: Some(size_bytes),
-            is_reserved: true,
-            ..Pending::append(Vec::new(), 0, Ledger::default(), done)
-        }
+    pub(crate) fn task(task: Task, done: AppendCallback) -> Pending {
+        Pending { task: Some(task), is_reserved: true, ..Pending::append(Vec::new(), 0, Ledger::default(), done) }
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use weir_query::EntryId;
 use weir_record::{Batch, Record};
 
+use crate::live::Edit;
 use crate::query::SharedQuery;
 use crate::totals::Counts;
 
@@ -24,6 +25,13 @@ pub struct Frame {
     /// The indexes of matching records, by the query's number.
     matches: Mutex<Vec<(u64, Arc<[u32]>)>>,
     counts: OnceLock<Counts>,
+}
+
+/// Length of a record that was erased: an empty map is left in its place.
+const ERASED_BYTES: usize = 3;
+
+fn is_there(record: Record<'_>) -> bool {
+    record.as_bytes().len() > ERASED_BYTES
 }
 
 /// Results kept per frame: more different queries than people watch at a time.
@@ -45,6 +53,11 @@ impl Frame {
     /// Stands for frames that could not be read, the last of which has this sequence.
     pub fn skipped(sequence: u64, records: u64) -> Frame {
         Frame { skipped: records, batch: OnceLock::from(Batch::new()), ..Frame::new(sequence, 0, Bytes::new()) }
+    }
+
+    /// The same frame without some of its records, if it has them.
+    pub fn without(&self, edit: &Edit) -> Option<Frame> {
+        edit(&self.payload).map(|rest| Frame::new(self.sequence, self.records, rest.into()))
     }
 
     pub fn size_bytes(&self) -> usize {
@@ -81,7 +94,8 @@ impl Frame {
         if let Some((_, matches)) = kept.iter().find(|(number, _)| *number == query.number) {
             return matches.clone();
         }
-        let matching = self.batch().iter().enumerate().filter(|(_, record)| query.query.matches(*record));
+        let matching =
+            self.batch().iter().enumerate().filter(|(_, record)| is_there(*record) && query.query.matches(*record));
         let matches: Arc<[u32]> = matching.map(|(index, _)| index as u32).collect();
         if kept.len() >= MAX_KEPT_QUERIES {
             kept.remove(0);
@@ -92,11 +106,11 @@ impl Frame {
 
     /// All its records, counted.
     pub fn counts(&self) -> &Counts {
-        self.counts.get_or_init(|| Counts::of(self.batch().iter()))
+        self.counts.get_or_init(|| Counts::of(self.batch().iter().filter(|record| is_there(*record))))
     }
 
     /// Some of its records, counted.
     pub fn counts_of(&self, indexes: Range<u32>) -> Counts {
-        Counts::of(indexes.map(|index| self.record(index)))
+        Counts::of(indexes.map(|index| self.record(index)).filter(|record| is_there(*record)))
     }
 }

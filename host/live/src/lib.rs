@@ -33,7 +33,7 @@ mod tests;
 mod totals;
 
 pub use client::{Client, Next, Start};
-pub use live::{Live, TooManyClients};
+pub use live::{Edit, Live, TooManyClients};
 pub use query::Scope;
 pub use step::{Form, Item, Messages, Step};
 pub use totals::Totals;

@@ -26,6 +26,10 @@ use crate::step::{Step, Steps};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyClients;
 
+/// The payload of a frame without the records that are erased, an empty map in the place of each; `None` if it has none
+/// of them.
+pub type Edit = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
 /// Recent records, and the clients that watch them.
 pub struct Live {
     /// Records that are kept without anybody watching.
@@ -55,6 +59,8 @@ pub struct State {
     /// Clients that are overtaken.
     groups: HashMap<GroupKey, Group>,
     next_client: u64,
+    /// What is erased from frames up to some sequence that are still to come.
+    erasures: Vec<(u64, Edit)>,
     pub is_closed: bool,
 }
 
@@ -78,7 +84,28 @@ impl Live {
 
     /// Adds a frame of the journal, with its payload as the journal has it.
     pub fn push(&self, sequence: u64, records: u32, payload: Bytes) {
+        // Frames come in order, so an erasure is over once a later frame comes.
+        let mut state = self.state();
+        state.erasures.retain(|(up_to, _)| *up_to >= sequence);
+        let edits: Vec<Edit> = state.erasures.iter().map(|(_, edit)| edit.clone()).collect();
+        drop(state);
+        let payload = edits.iter().fold(payload, |payload, edit| edit(&payload).map_or(payload, Bytes::from));
         self.add(Frame::new(sequence, records, payload));
+    }
+
+    /// Erases records from the frames up to this sequence, those that are still to come included.
+    pub fn erase(&self, up_to: u64, edit: &Edit) {
+        let mut state = self.state();
+        state.erasures.push((up_to, edit.clone()));
+        let frames: Vec<_> = state.frames.iter().filter(|frame| frame.sequence <= up_to).cloned().collect();
+        drop(state);
+        // Not while the lock is held: all of them are decoded.
+        for frame in frames {
+            if let Some(rest) = frame.without(edit) {
+                self.state().replace(&frame, rest);
+            }
+        }
+        self.steps.forget_before(EntryId { sequence: u64::MAX, index: u32::MAX });
     }
 
     /// Says that this many records before and with a frame of the journal could not be read. Clients are told.
@@ -172,6 +199,14 @@ impl State {
             self.remove_oldest();
         }
         (self.oldest > before).then_some(self.oldest)
+    }
+
+    /// Puts a frame in the place of another, unless that has left the memory.
+    fn replace(&mut self, old: &Arc<Frame>, new: Frame) {
+        if let Some(frame) = self.frames.iter_mut().find(|frame| Arc::ptr_eq(frame, old)) {
+            self.size_bytes = self.size_bytes - old.size_bytes() + new.size_bytes();
+            *frame = Arc::new(new);
+        }
     }
 
     /// Whether the oldest frame is neither needed for new clients nor for those that are there.

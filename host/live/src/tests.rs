@@ -384,3 +384,26 @@ proptest! {
         runtime.expect("a runtime").block_on(play(&events));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn erased_records_are_gone_from_memory_and_do_not_come_with_frames_that_are_on_their_way() {
+    let live = Live::new(10, "s".into());
+    push(&live, 1, &["mine 1", "other 1"]);
+    push(&live, 2, &["other 2"]);
+    let edit: crate::Edit = Arc::new(|payload: &[u8]| {
+        let batch = Batch::decode(payload).expect("a batch");
+        let is_mine = |index: usize| batch.record(index).message().starts_with("mine");
+        let mut rest = Batch::new();
+        (0..batch.len()).for_each(|index| rest.push(if is_mine(index) { &[0xde, 0, 0] } else { batch.get(index) }));
+        (0..batch.len()).any(is_mine).then(|| rest.encode())
+    });
+    let mut early = watch(&live, "", Start::Backlog(10));
+    live.erase(3, &edit);
+    push(&live, 3, &["mine 3", "other 3"]);
+    push(&live, 4, &["mine 4"]);
+    let left: Vec<String> = ["other 1", "other 2", "other 3", "mine 4"].map(String::from).into();
+    assert_eq!(take(&mut early).await, (left.clone(), 0));
+    let mut late = watch(&live, "", Start::Backlog(10));
+    assert_eq!(take(&mut late).await, (left, 0));
+    assert_eq!(live.sources(), ["test"]);
+}

@@ -1,6 +1,7 @@
 //! The command line: every command, option and example that `--help` shows. Commands with several commands of their own
 //! have a file in `cli/`.
 
+mod erase;
 mod filter;
 mod levels;
 mod quarantine;
@@ -18,6 +19,7 @@ use weir_query::Query;
 use weir_record::time;
 
 use crate::config::address;
+pub use erase::EraseArgs;
 pub use filter::{Colour, FilterCommand, FilterListArgs, FilterNewArgs, FilterRollbackArgs, FilterTestArgs};
 pub use levels::{LevelsArgs, LevelsCommand};
 pub use quarantine::{EntryFilterArgs, QuarantineCommand, QuarantineDeleteArgs, QuarantineListArgs};
@@ -112,6 +114,16 @@ pub enum Command {
         weir sinks --json | jq '.[] | select(.state != \"ok\")'\n\n\
         Exits with 1 if a sink is failing or the router doesn't answer.")]
     Sinks(SinksArgs),
+    /// Erases the records that a query selects, wherever Weir keeps them.
+    #[command(after_help = "Examples:\n  \
+        weir erase --where 'context.user_id=42' --dry-run     count them\n  \
+        weir erase --where 'context.user_id=42'               show the counts, ask, erase\n  \
+        weir erase --where 'context.user_id=42' --yes         from a script\n\n\
+        Erases from the journal, the quarantine, records that filters hold back, and the sinks of type sqlite,\n\
+        postgres and file, with and without a running router. A line for each place says what was erased, or\n\
+        what can't be reached. Exactly the records acknowledged before the start are erased. Interrupted, it\n\
+        leaves everything consistent; run it again. Exits with 1 if a place that can be reached failed.")]
+    Erase(EraseArgs),
     /// Inspects, replays and repairs the journal.
     #[command(subcommand)]
     Journal(JournalCommand),

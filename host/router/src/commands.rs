@@ -3,6 +3,7 @@
 mod bench_search;
 mod compile;
 mod completions;
+mod erase;
 mod filter;
 mod journal;
 mod levels;
@@ -48,6 +49,10 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Query(args) => {
             keep_to_owner();
             query::run(&args)?;
+        }
+        Command::Erase(args) => {
+            keep_to_owner();
+            return erase::run(&args);
         }
         Command::Journal(command) => {
             keep_to_owner();

@@ -12,14 +12,19 @@ mod replay;
 mod status;
 mod totals;
 
+pub use acts::{AUDIT, audit_record};
+
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use weir_live::Live;
 use weir_sinks::FallbackQueues;
 
+use crate::erase::Erasing;
 use crate::filters::FilterSet;
 use crate::pipeline::{PipelineSender, PipelineState};
 use crate::sink_set::SinkSet;
@@ -35,6 +40,12 @@ pub struct Control {
     /// Through which single sinks get records.
     pub queues: FallbackQueues,
     pub versions: Versions,
+    pub live: Arc<Live>,
+    pub journal_folder: PathBuf,
+    /// The erasure that runs now.
+    pub erasing: Erasing,
+    /// Locked while records are erased or replayed.
+    pub alone: Arc<Lock<()>>,
     pub prometheus: PrometheusHandle,
     pub since: Instant,
     /// Where it waits for sinks.

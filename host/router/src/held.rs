@@ -10,8 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use weir_engine::{Chain, HeldRecord, Holding, Worker};
 use weir_journal::{Hold, Journal, Ledger};
-use weir_record::Batch;
+use weir_query::Query;
+use weir_record::time::now_ns;
+use weir_record::{Batch, Record};
 
+use crate::erase;
 use crate::limits;
 use crate::pipeline::{self, PipelineState};
 
@@ -59,6 +62,25 @@ fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
         records.into_iter().map(move |(token, record)| Orphan { token, filter: filter.clone(), record })
     });
     orphans.collect()
+}
+
+/// Whether a held record is selected.
+pub fn is_selected(query: &Query, payload: &Bytes) -> bool {
+    decode(payload).is_some_and(|(_, record)| query.matches(Record::new(&record)))
+}
+
+/// Closes the segment being written, and makes filters let go of the held records that a query selects: each gets the
+/// others again. Nothing passes the chain meanwhile. Returns the newest frame in closed segments,
+/// and the time: whatever is acknowledged later is in later frames, or in later entries of the quarantine.
+pub fn let_go(shared: &PipelineState, query: &Query) -> Result<(u64, i64), String> {
+    shared.chain.exclusive(|chain| {
+        shared.journal.settle();
+        let up_to = shared.journal.close_segment().map_err(|error| error.to_string())?;
+        if erase::release_held(&shared.journal, query)? > 0 {
+            restore_held(&shared.journal, chain);
+        }
+        Ok((up_to, now_ns()))
+    })
 }
 
 /// Restores held records at startup, before anything else passes through the chain.

@@ -153,5 +153,17 @@ pub const REPLAY_ANSWER: Duration = Duration::from_secs(30);
 /// Different errors that a replay reports.
 pub const REPLAY_ERRORS: usize = 10;
 
+/// Default for the time that an erasure may take.
+pub const ERASE_TIME: Duration = Duration::from_secs(600);
+
+/// Longest time that an erasure may take: meanwhile no configuration is loaded.
+pub const MAX_ERASE_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How much longer than its time the answer to an erasure may take: the step in progress is finished first.
+pub const ERASE_GRACE: Duration = Duration::from_secs(180);
+
+/// How often a terminal shows how far an erasure is.
+pub const ERASE_PROGRESS: Duration = Duration::from_secs(1);
+
 /// How long a stop waits for clients of the live stream to take its end.
 pub const STREAMS_END: Duration = Duration::from_secs(1);

@@ -32,6 +32,7 @@
 //! | `tokens.rs` | the tokens of the configuration and of the data folder |
 //! | `levels.rs` | minimum levels, changed while the router runs |
 //! | `control.rs`, `control/` | what the API reports about the router and changes in it |
+//! | `erase.rs`, `erase/` | erases records from everything that Weir keeps |
 //! | `sample.rs` | recent records on which new filters are tested |
 //! | `logging.rs` | Weir's own log |
 //! | `limits.rs` | limits |
@@ -45,6 +46,7 @@ mod config;
 mod control;
 mod descriptors;
 mod encryption;
+mod erase;
 mod filters;
 mod health;
 mod held;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, TryLockError};
 use weir_record::Batch;
 
 use crate::limits;
+use crate::wiring::lock;
 
 /// One batch in this many is sampled.
 const EVERY: u64 = 16;
@@ -38,6 +39,11 @@ impl Sample {
             }
             records.push(record.as_bytes());
         }
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        *lock(&self.records) = Batch::new();
     }
 
     /// A copy of the sampled records.

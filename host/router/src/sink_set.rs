@@ -180,6 +180,11 @@ impl SinkSet {
         }
     }
 
+    /// The name and type of each sink.
+    pub fn kinds(&self) -> Vec<(String, String)> {
+        self.running.iter().map(|(settings, _)| (settings.name.clone(), settings.kind.clone())).collect()
+    }
+
     /// The type and status of each sink.
     pub fn statuses(&self) -> Vec<(&str, Status)> {
         self.running.iter().map(|(settings, sink)| (settings.kind.as_str(), sink.status())).collect()

@@ -119,6 +119,7 @@ impl Router {
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let pipeline = Pipeline::start(shared.clone(), workers)?;
         let since = Instant::now();
+        let live = Live::new(settings.live.buffer, identity::session()?);
         let control = Control {
             filters: filters.clone(),
             sink_set: sink_set.clone(),
@@ -126,6 +127,10 @@ impl Router {
             sender: pipeline.sender(),
             queues: sink_set.lock().await.queues(),
             versions: Versions::of(data),
+            live: live.clone(),
+            journal_folder: parts::journal_folder(settings),
+            erasing: Default::default(),
+            alone: Arc::default(),
             prometheus: prometheus.clone(),
             since,
             runtime: Handle::current(),
@@ -138,7 +143,6 @@ impl Router {
             exposition,
             since,
         });
-        let live = Live::new(settings.live.buffer, identity::session()?);
         let reading = reading::Runtimes::start()?;
         live::start(journal.clone(), live.clone());
         let api = Api::new(

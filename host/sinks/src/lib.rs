@@ -9,6 +9,7 @@
 //! | `select.rs` | which records a sink takes: routes and minimum level |
 //! | `runner/` | delivers records from the journal to one sink: retries, quarantine, cursor, health |
 //! | `condition.rs` | conditions on records in the options of sinks |
+//! | `erasure.rs` | what is erased from the sinks, on request |
 //! | `registry.rs` | the kinds of sinks, one line each |
 //! | `scrub.rs` | removes the secrets of a sink's options from its errors |
 //! | `console/` | kind `console` |
@@ -58,6 +59,7 @@ mod console;
 mod counts;
 mod datadog;
 mod disk;
+mod erasure;
 mod exposition;
 mod file;
 mod http;
@@ -96,13 +98,14 @@ use weir_document::units;
 
 pub use collisions::{Configured, collisions};
 pub use console::{Clock, ConsoleStyle};
+pub use erasure::{Erased, Erasure, without};
 pub use exposition::Exposition;
 pub use file::release_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, OpenSearch, Reach, Variable, kind};
 pub use runner::{
-    ErrorKind, FALLBACK_MARK, FallbackQueues, FallbackStatus, Replay, Replayed, RunnerOptions, RunningSink, State,
-    Status, Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,
+    ErrorKind, FALLBACK_MARK, FallbackQueues, FallbackStatus, HeldSink, Replay, Replayed, RunnerOptions, RunningSink,
+    State, Status, Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,
 };
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -387,3 +387,22 @@ pub const MAX_BUCKETS: usize = 64;
 
 /// Default upper bounds of a histogram's buckets in seconds, as in Prometheus's own clients.
 pub const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Records that are erased from a database in one transaction: a fraction of a second, after which an erasure may stop.
+pub const ERASE_PAGE: usize = if cfg!(test) { 7 } else { 2000 };
+
+/// How long an erasure waits for a sink to end its current delivery, of which it may still have records in memory.
+pub const ERASE_HOLD: Duration = Duration::from_secs(60);
+
+/// Erasures that a sink remembers, to leave out copies of records that a failing sink had read from the journal before.
+/// Such a copy is on its way for seconds.
+pub const REMEMBERED_ERASURES: usize = 64;
+
+/// Bytes that are written at once into free pages of a database, to overwrite what was in them.
+pub const SQLITE_SCRUB_BYTES: u64 = if cfg!(test) { 64 << 10 } else { 16 << 20 };
+
+/// Pages of the search index that are merged per transaction after rows were erased: a fraction of a second.
+pub const SQLITE_MERGE_PAGES: i64 = 2000;
+
+/// How long an erasure waits for readers of a database, which keep SQLite from emptying its WAL. A search ends by then.
+pub const SQLITE_READERS: Duration = Duration::from_secs(40);

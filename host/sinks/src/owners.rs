@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regex::Regex;
 
+use crate::file::Rewrites;
 use crate::limits;
 
 /// Folders in the data folder that only Weir itself writes to.
@@ -25,6 +26,7 @@ const OWN_FOLDERS: [&str; 5] = ["journal", "quarantine", "sinks", "cache", "vers
 #[derive(Clone, Default)]
 pub struct Owners {
     inner: Arc<Mutex<Inner>>,
+    rewrites: Rewrites,
 }
 
 #[derive(Default)]
@@ -91,6 +93,11 @@ impl Owners {
     /// of a removed sink takes over its position record.
     pub fn configure(&self, names: impl Iterator<Item = String>) {
         self.lock().configured = Some(names.collect());
+    }
+
+    /// When files of sinks were rewritten.
+    pub(crate) fn rewrites(&self) -> Rewrites {
+        self.rewrites.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,7 +1,8 @@
 //! Selects the records that a sink takes, by routes and minimum level.
 //!
 //! Applied between the journal and [`deliver`](crate::sink::Sink::deliver). Reads only the parts of a record that the
-//! options need, and nothing without options.
+//! options need, and nothing without options. A record that was erased from the journal is an empty map in its place,
+//! which no sink takes.
 
 use weir_record::{Batch, Level, Record};
 
@@ -20,6 +21,9 @@ pub struct Selection {
 impl Selection {
     /// True if the sink takes the record.
     pub fn takes(&self, record: Record<'_>) -> bool {
+        if is_erased(record) {
+            return false;
+        }
         if self.min_level.is_some_and(|least| record.level() < least) {
             return false;
         }
@@ -31,7 +35,8 @@ impl Selection {
 
     /// The records of a batch that the sink takes.
     pub fn of(&self, batch: &Batch) -> Indexes {
-        if self.routes.is_none() && self.min_level.is_none_or(|least| least == Level::Trace) {
+        let takes_all = self.routes.is_none() && self.min_level.is_none_or(|least| least == Level::Trace);
+        if takes_all && !batch.iter().any(is_erased) {
             return Indexes::All;
         }
         let Some(refused) = batch.iter().position(|record| !self.takes(record)) else {
@@ -41,6 +46,13 @@ impl Selection {
         // A frame is bounded by the journal's payload bound, far below 2^32 records.
         Indexes::These((0..refused).chain(rest).map(|index| index as u32).collect())
     }
+}
+
+/// What is left of a record in its frame once it is erased: its place.
+pub const ERASED: &[u8] = &[0xde, 0, 0];
+
+fn is_erased(record: Record<'_>) -> bool {
+    record.as_bytes().len() == ERASED.len()
 }
 
 #[cfg(test)]
@@ -71,6 +83,16 @@ mod tests {
         assert_eq!(selection(Some(&["audit", "billing"]), None).of(&batch()), Indexes::These(vec![1, 2]));
         assert_eq!(selection(Some(&["other"]), None).of(&batch()), Indexes::These(vec![]));
         assert_eq!(selection(Some(&[]), None).of(&batch()), Indexes::These(vec![]));
+    }
+
+    #[test]
+    fn nobody_takes_an_erased_record() {
+        let mut batch = batch();
+        batch.push(ERASED);
+        batch.push(&record(&[("level", "ERROR")], &["audit"]));
+        assert_eq!(selection(None, None).of(&batch), Indexes::These(vec![0, 1, 2, 4]));
+        assert_eq!(selection(None, Some(Level::Error)).of(&batch), Indexes::These(vec![1, 4]));
+        assert_eq!(selection(Some(&["audit"]), None).of(&batch), Indexes::These(vec![1, 4]));
     }
 
     #[test]

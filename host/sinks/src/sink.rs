@@ -20,6 +20,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use weir_record::{Batch, Record};
 
+use crate::erasure::{Erased, Erasure};
+
 /// A record's position in the journal, which is also its permanent id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
@@ -208,6 +210,14 @@ pub trait Sink: Send {
     /// there is more to do, which is then done after the next delivery.
     async fn maintain(&mut self) -> Result<bool, SinkError> {
         Ok(false)
+    }
+
+    /// Erases what it has stored and the query selects, so that its bytes are gone. Called when nothing delivered is
+    /// unsynced, before or between two calls of [`Sink::start`], which follows in any case. `last_sequence` is as for
+    /// `start`. An error may leave some records erased and others not, but everything else as it was, so the next
+    /// erasure finishes the work.
+    async fn erase(&mut self, _erasure: &Erasure, _last_sequence: u64) -> Result<Erased, SinkError> {
+        Ok(Erased::OutOfReach(None))
     }
 }
 

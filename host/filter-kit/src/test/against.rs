@@ -147,7 +147,8 @@ pub fn last_records(folder: &Path, keys: &Keys, count: usize) -> anyhow::Result<
     for entry in entries {
         let batch =
             Batch::decode(&entry.payload).with_context(|| format!("frame {} of the journal", entry.sequence))?;
-        all.extend(&batch);
+        // Erased ones are empty maps.
+        batch.iter().filter(|record| !record.map().is_empty()).for_each(|record| all.push(record.as_bytes()));
     }
     let mut last = Batch::new();
     last.extend_range(&all, all.len().saturating_sub(count)..all.len());

@@ -63,7 +63,7 @@ fn minimum(text: &str) -> Result<Minimum, String> {
     Ok(Minimum { source: source.to_owned(), level })
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let ns = time::parse_duration(text).map_err(|_| "write a time such as 30s, 10m or 2h".to_owned())?;
     Ok(Duration::from_nanos(ns))
 }

@@ -1,21 +1,26 @@
 //! Changes the router on request: other versions of filters, entries of the quarantine, minimum levels.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use weir_api::{Acts, ApiError, AuditEntry, Entries, LevelChange, Outcome};
+use weir_api::{Acts, ApiError, AuditEntry, Entries, ErasedRecords, LevelChange, Outcome};
 use weir_ingest::Delivery;
 use weir_record::time::now_ns;
 use weir_record::{Aliases, Batch, Defaults, Level, read_json};
 
 use super::Control;
+use crate::erase;
 use crate::filters::SwapError;
+use crate::limits;
 use crate::quarantine::browse::Choice;
 use crate::quarantine::delete;
 use crate::wiring::lock;
 
 /// The source of records about what was changed.
-const AUDIT: &str = "weir.audit";
+pub const AUDIT: &str = "weir.audit";
 
 /// Who changed something, in the histories of versions. The audit record has the name.
 const BY: &str = "api";
@@ -39,6 +44,7 @@ impl Acts for Control {
     }
 
     fn replay(&self, entries: &Entries) -> Result<Value, ApiError> {
+        let _alone = self.alone()?;
         self.replay_entries(&Choice::of(entries)).map_err(unreadable)
     }
 
@@ -56,37 +62,50 @@ impl Acts for Control {
         Ok(self.shared.levels.to_json())
     }
 
+    fn erase(&self, records: ErasedRecords, cancelled: Arc<AtomicBool>) -> Result<Value, ApiError> {
+        let ErasedRecords { query: text, dry_run, all, within } = records;
+        let within = within.unwrap_or(limits::ERASE_TIME);
+        self.erase_records(erase::Request { text, dry_run, all, within }, cancelled)
+    }
+
     fn audit(&self, entry: AuditEntry) {
-        let (level, outcome, reason) = match &entry.outcome {
-            Outcome::Done => ("INFO", "done", None),
-            Outcome::Refused(reason) => ("WARNING", "refused", Some(reason)),
-            Outcome::Failed(reason) => ("WARNING", "failed", Some(reason)),
-        };
-        let who = entry.who.as_deref().unwrap_or("somebody");
-        let about = if entry.about.is_empty() { String::new() } else { format!(" `{}`", entry.about) };
-        let record = json!({
-            "level": level, "source": AUDIT,
-            "message": format!("{who} from {}: {}{about}: {outcome}", entry.address, entry.act),
-            "act": entry.act, "about": entry.about, "who": entry.who, "address": entry.address.to_string(),
-            "outcome": outcome, "reason": reason,
-        });
-        let mut batch = Batch::new();
-        let (aliases, received_ns) = (Aliases::none(), now_ns());
-        let defaults = Defaults {
-            received_ns,
-            source: AUDIT,
-            level: Level::Info,
-            context: &[],
-            aliases: &aliases,
-            keeps_routes: false,
-        };
         // Nobody waits for the answer: the act is done or refused already.
         let (reply, _) = oneshot::channel();
-        let written = read_json(record.to_string().as_bytes(), &defaults, &mut batch);
-        if written.is_err() || self.sender.submit(Delivery { batch, bad: Vec::new(), reply }).is_err() {
-            tracing::error!("this could not be recorded: {record}");
+        let submitted = audit_record(&entry)
+            .is_some_and(|batch| self.sender.submit(Delivery { batch, bad: Vec::new(), reply }).is_ok());
+        if !submitted {
+            tracing::error!("this could not be recorded: {entry:?}");
         }
     }
+}
+
+/// The record about an act.
+pub fn audit_record(entry: &AuditEntry) -> Option<Batch> {
+    let (level, outcome, reason) = match &entry.outcome {
+        Outcome::Done => ("INFO", "done", None),
+        Outcome::Refused(reason) => ("WARNING", "refused", Some(reason)),
+        Outcome::Failed(reason) => ("WARNING", "failed", Some(reason)),
+    };
+    let who = entry.who.as_deref().unwrap_or("somebody");
+    let about = if entry.about.is_empty() { String::new() } else { format!(" `{}`", entry.about) };
+    let record = json!({
+        "level": level, "source": AUDIT,
+        "message": format!("{who} from {}: {}{about}: {outcome}", entry.address, entry.act),
+        "act": entry.act, "about": entry.about, "who": entry.who, "address": entry.address.to_string(),
+        "outcome": outcome, "reason": reason, "details": entry.details,
+    });
+    let mut batch = Batch::new();
+    let (aliases, received_ns) = (Aliases::none(), now_ns());
+    let defaults = Defaults {
+        received_ns,
+        source: AUDIT,
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: false,
+    };
+    read_json(record.to_string().as_bytes(), &defaults, &mut batch).ok()?;
+    (batch.len() == 1).then_some(batch)
 }
 
 fn refused(error: SwapError) -> ApiError {

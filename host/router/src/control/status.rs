@@ -49,6 +49,10 @@ impl Status for Control {
     fn levels(&self) -> Value {
         self.shared.levels.to_json()
     }
+
+    fn erasure(&self) -> Value {
+        self.erasure_status()
+    }
 }
 
 fn wrong_cursor(cursor: &str) -> ApiError {

@@ -10,6 +10,8 @@
 //! | `records.rs` | the position record on disk |
 //! | `file_list.rs` | the files that the sink has created |
 //! | `rotate.rs` | names of rotated files |
+//! | `erase.rs` | erases lines, and rewrites the files without them |
+//! | `rewrites.rs` | tells searches that files were rewritten |
 //! | `tidy.rs` | compression, file count and retention, in the background |
 //! | `search/` | searches the files, also while the sink writes |
 //!
@@ -37,11 +39,13 @@
 //! with the time in it, such as the default one, also helps, since then only the files of the days in question are read.
 //! Compressed files are read from their beginning, so each page of results from one takes the time to decompress it.
 
+mod erase;
 mod file_list;
 mod gather;
 mod line;
 mod path;
 mod records;
+mod rewrites;
 mod rotate;
 mod search;
 mod store;
@@ -64,9 +68,11 @@ use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
 pub use self::records::release_files;
 use self::records::{FILE_LIST, POSITION};
+pub(crate) use self::rewrites::Rewrites;
 use self::store::{Store, StoreError, StoreOptions};
 use self::tidy::{TidyJob, TidyThread};
 use crate::disk::Disk;
+use crate::erasure::{Erased, Erasure};
 use crate::limits;
 use crate::owners::Reserves;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
@@ -185,6 +191,9 @@ struct FileSink {
     store: Store,
     tidier: Option<TidyThread>,
     delivered: u64,
+    /// Summaries of the files, for searches.
+    summaries: PathBuf,
+    rewrites: Rewrites,
 }
 
 impl FileSink {
@@ -226,6 +235,8 @@ impl FileSink {
             options,
             tidier: None,
             delivered: 0,
+            summaries: context.own_search_folder(name),
+            rewrites: context.owners.rewrites(),
         })
     }
 
@@ -331,5 +342,9 @@ impl Sink for FileSink {
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         self.position()
+    }
+
+    async fn erase(&mut self, erasure: &Erasure, last_sequence: u64) -> Result<Erased, SinkError> {
+        self.erase_lines(erasure, last_sequence)
     }
 }

@@ -38,6 +38,9 @@
 //! path. From other such records it removes the files that it can name itself, so that a sink that returns under an old
 //! name truncates nothing that was written since.
 //!
+//! Before files are rewritten to erase lines (`erase.rs`), every file is restored to the position, and a position is
+//! written that lists none ([`Store::release`]): no length of a file before matters then.
+//!
 //! If an operator moves or deletes a file, it is released at the next position and created again; a file that became
 //! shorter than its position is left as it is, with a warning.
 
@@ -443,6 +446,29 @@ impl Store {
         self.options.file_list.settle();
         self.listed = files;
         Ok(self.settle())
+    }
+
+    /// The files with lines of this sink.
+    pub fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut files = BTreeSet::new();
+        for entry in self.options.file_list.entries()? {
+            files.extend(entry.live.is_some().then(|| rotate::with_ending(&entry.path, rotate::COMPRESSED)));
+            files.insert(entry.path);
+        }
+        files.extend(records::read(&self.options.record)?.into_iter().flat_map(|record| record.files.into_keys()));
+        Ok(files.into_iter().collect())
+    }
+
+    /// Restores every file to the position, and writes a position that lists none: whatever happens to files until the
+    /// next intent, the next start undoes nothing in them.
+    pub fn release(&mut self, last_sequence: u64) -> Result<(), StoreError> {
+        self.restore(last_sequence)?;
+        if self.options.record.exists() {
+            self.write_record(self.sequence, &BTreeMap::new())?;
+        }
+        self.listed.clear();
+        self.options.owner.keep_only(|_| false);
+        Ok(())
     }
 
     fn settle(&self) -> bool {

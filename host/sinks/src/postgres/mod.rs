@@ -10,6 +10,7 @@
 //! | `wire.rs` | the text format of COPY |
 //! | `cursor.rs` | the position in the journal, in the same transaction |
 //! | `days.rs` | partitions and retention |
+//! | `erase.rs` | erases rows |
 //! | `indexes.rs` | indexes for searches |
 //! | `search/` | searches the default table |
 //! | `fault.rs` | what PostgreSQL's errors mean |
@@ -28,6 +29,7 @@
 
 mod cursor;
 mod days;
+mod erase;
 mod fault;
 mod indexes;
 mod mapping;
@@ -56,6 +58,7 @@ use self::mapping::ColumnSpec;
 use self::row::{Kind as Held, Rows};
 use self::settings::PostgresOptions;
 use self::table::{TableError, TableNames, quoted};
+use crate::erasure::{Erased, Erasure};
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
@@ -102,6 +105,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
 }
 
 struct PostgresSink {
+    name: String,
     /// Sink and database, for errors.
     place: String,
     options: PostgresOptions,
@@ -157,6 +161,7 @@ impl PostgresSink {
         };
         let database = connecting.get_database().unwrap_or(connecting.get_username());
         Ok(PostgresSink {
+            name: name.into(),
             place: format!("sink `{name}`: database `{database}` at {host}:{}", connecting.get_port()),
             table: options.table_name(),
             cursor: Cursor::new(name, journal),
@@ -446,5 +451,9 @@ impl Sink for PostgresSink {
         }
         self.live = Some(live);
         Ok(more)
+    }
+
+    async fn erase(&mut self, erasure: &Erasure, _last_sequence: u64) -> Result<Erased, SinkError> {
+        self.erase_rows(erasure).await
     }
 }

@@ -21,6 +21,7 @@ use weir_journal::{Entry, Journal, ReadError, Reader};
 use weir_record::{Batch, Change, Record, Value, apply_changes, write_json};
 
 use super::Stop;
+use super::erase::EraseRequest;
 use super::status::StatusTracker;
 use crate::limits;
 use crate::select::Selection;
@@ -33,15 +34,23 @@ pub const MARK: &str = "fallback_from";
 /// The suffix for the name of the sink's second reader.
 const READER: &str = "~fallback";
 
-/// A request to a sink to take records of another.
-pub(crate) struct Request {
+/// A request to a sink that is not about the records next in the journal.
+pub(crate) enum Request {
+    /// To take records of another sink.
+    StandIn(StandIn),
+    /// To erase records.
+    Erase(EraseRequest),
+}
+
+/// Records of another sink.
+pub(crate) struct StandIn {
     pub frames: Vec<Selected>,
     /// How many records it took, or why it could not take them.
     pub answer: oneshot::Sender<Result<u64, String>>,
 }
 
-/// The queues through which running sinks receive records that are not next in the journal for them: those of failing
-/// sinks, and replayed ones. By sink name.
+/// The queues through which running sinks receive records that are not next in the journal for them, those of failing
+/// sinks and replayed ones, and requests to erase. By sink name.
 #[derive(Clone, Default)]
 pub struct FallbackQueues(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
 
@@ -68,13 +77,13 @@ impl FallbackQueues {
         let queue = self.to(sink).ok_or("it is not running")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
-            queue.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
+            queue.send(Request::StandIn(StandIn { frames, answer })).await.map_err(|_| "it has stopped")?;
             answered.await.map_err(|_| "it stopped meanwhile")?
         };
         timeout(limits::FALLBACK_TIMEOUT, exchange).await.unwrap_or_else(|_| Err("no answer in time".into()))
     }
 
-    fn to(&self, name: &str) -> Option<mpsc::Sender<Request>> {
+    pub(super) fn to(&self, name: &str) -> Option<mpsc::Sender<Request>> {
         self.map().get(name).cloned()
     }
 

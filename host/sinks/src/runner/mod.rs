@@ -8,6 +8,7 @@
 //! | `delivery.rs` | one delivery, halved around records that the sink refuses |
 //! | `backoff.rs` | how long to wait after a failure |
 //! | `fallback.rs` | which sink receives records while their own fails |
+//! | `erase.rs` | holds a running sink, and erases from it |
 //! | `replay.rs` | delivers records again when a user asks for it |
 //! | `status.rs` | health and metrics |
 //!
@@ -21,6 +22,7 @@
 
 mod backoff;
 mod delivery;
+mod erase;
 mod fallback;
 mod reading;
 mod replay;
@@ -37,6 +39,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
+pub use self::erase::HeldSink;
 pub use self::fallback::{FallbackQueues, MARK as FALLBACK_MARK, fallback_reader, sink_of_fallback_reader};
 pub use self::replay::{Replay, Replayed};
 pub use self::status::{ErrorKind, FallbackStatus, State, Status, describe_metrics};

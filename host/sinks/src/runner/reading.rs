@@ -30,7 +30,7 @@ impl Runner {
         };
         let read = tokio::select! {
             biased;
-            Some(request) = self.inbox.recv() => return self.stand_in(request).await.map(|()| None),
+            Some(request) = self.inbox.recv() => return self.serve(request).await.map(|()| None),
             read = timeout(wait, reader.next(limits::READ_BYTES)) => read,
             changed = self.stop.changed() => {
                 // The running sink was dropped: no flush, as in a crash.

@@ -10,7 +10,8 @@ use weir_journal::{Entry, Journal, ReadError, Reader};
 
 use super::backoff::Backoff;
 use super::delivery::{Delivery, Progress};
-use super::fallback::Request;
+use super::erase::{EraseRequest, Remembered};
+use super::fallback::{Request, StandIn};
 use super::status::StatusTracker;
 use super::{RunnerOptions, Stop};
 use crate::limits;
@@ -23,6 +24,8 @@ pub(super) enum SessionEnd {
     Stopped,
     /// The sink failed.
     Error(SinkError),
+    /// Records are to be erased. What was read before must not be delivered any more.
+    Erase(Box<EraseRequest>),
 }
 
 impl From<SinkError> for SessionEnd {
@@ -36,7 +39,7 @@ pub(crate) struct Runner {
     pub(super) name: String,
     pub(super) from: String,
     pub(super) options: RunnerOptions,
-    sink: Box<dyn Sink>,
+    pub(super) sink: Box<dyn Sink>,
     pub(super) batching: Batching,
     journal: Journal,
     /// Held between sessions too, so that the journal always knows this sink's reader.
@@ -48,7 +51,7 @@ pub(crate) struct Runner {
     pub(super) inbox: mpsc::Receiver<Request>,
     backoff: Backoff,
     /// The journal's newest frame when this runner was created, or the newest that it has read.
-    last_sequence: u64,
+    pub(super) last_sequence: u64,
     /// The last frame that was passed to the sink, or that has nothing for it.
     delivered: u64,
     /// The last durable frame; the journal's cursor.
@@ -59,9 +62,10 @@ pub(crate) struct Runner {
     /// Where the failed delivery ended.
     failed_end: Option<Position>,
     /// Since when something delivered has not been durable.
-    undurable_since: Option<Instant>,
+    pub(super) undurable_since: Option<Instant>,
     tend_at: Instant,
     pub(super) skipped: u64,
+    pub(super) erased: Remembered,
 }
 
 impl Runner {
@@ -100,6 +104,7 @@ impl Runner {
             undurable_since: None,
             tend_at: Instant::now(),
             skipped: 0,
+            erased: Remembered::default(),
         })
     }
 
@@ -108,12 +113,18 @@ impl Runner {
         let error = loop {
             let (error, asked) = match self.session().await {
                 SessionEnd::Stopped => break None,
+                SessionEnd::Erase(request) => {
+                    self.erase(*request).await;
+                    continue;
+                }
                 SessionEnd::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
                 SessionEnd::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
                 SessionEnd::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
                     tracing::error!(sink = self.name, "stopped delivering: {}", escaped(&error));
                     self.tracker.failed(&error);
-                    self.refuse_until_stopped(&error).await;
+                    while let Some(request) = self.refuse_until_stopped(&error).await {
+                        self.erase(request).await;
+                    }
                     break Some(error);
                 }
             };
@@ -121,24 +132,27 @@ impl Runner {
             if self.tracker.retrying(&error) {
                 tracing::warn!(sink = self.name, "retrying: {}", escaped(&error));
             }
-            // Either the end of the backoff or a stop ends the wait.
-            if timeout(wait, self.refuse_until_stopped(&error)).await.is_ok() {
-                break Some(error);
+            // The end of the backoff, a stop or an erasure ends the wait.
+            match timeout(wait, self.refuse_until_stopped(&error)).await {
+                Err(_) => {}
+                Ok(Some(request)) => self.erase(request).await,
+                Ok(None) => break Some(error),
             }
         };
         self.tracker.stopped();
         error
     }
 
-    /// Waits for the stop, and meanwhile refuses requests to stand in for other sinks.
-    async fn refuse_until_stopped(&mut self, error: &str) {
+    /// Waits for the stop or a request to erase, and meanwhile refuses to stand in for other sinks.
+    async fn refuse_until_stopped(&mut self, error: &str) -> Option<EraseRequest> {
         loop {
             tokio::select! {
                 // An error means that the running sink was dropped, which is a stop too.
-                _ = self.stop.wait_for(|stop| *stop != Stop::No) => return,
-                Some(request) = self.inbox.recv() => {
+                _ = self.stop.wait_for(|stop| *stop != Stop::No) => return None,
+                Some(request) = self.inbox.recv() => match request {
+                    Request::Erase(request) => return Some(request),
                     // Nobody receives if the other sink was stopped.
-                    let _ = request.answer.send(Err(error.to_string()));
+                    Request::StandIn(request) => drop(request.answer.send(Err(error.to_string()))),
                 }
             }
         }
@@ -224,7 +238,8 @@ impl Runner {
     }
 
     /// Takes another sink's records. A failure here counts like any other failure of this sink.
-    pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), SessionEnd> {
+    pub(super) async fn stand_in(&mut self, request: StandIn) -> Result<(), SessionEnd> {
+        let frames = self.erased.left_out_of(request.frames);
         let mut delivery = Delivery {
             sink: &mut *self.sink,
             from: &self.from,
@@ -236,7 +251,7 @@ impl Runner {
         };
         let mut progress = Progress::default();
         let outcome = tokio::select! {
-            outcome = delivery.run(request.frames, &mut progress) => outcome,
+            outcome = delivery.run(frames, &mut progress) => outcome,
             () = drain_over(&mut self.stop, Duration::ZERO) => return Err(SessionEnd::Stopped),
         };
         self.tracker.stood_in(progress.records);
@@ -314,7 +329,7 @@ impl Runner {
         self.commit(self.delivered);
     }
 
-    async fn flush(&mut self) -> Result<(), SessionEnd> {
+    pub(super) async fn flush(&mut self) -> Result<(), SessionEnd> {
         self.sink.flush().await?;
         self.undurable_since = None;
         self.commit(self.delivered);
@@ -349,7 +364,7 @@ async fn stopped(stop: &mut watch::Receiver<Stop>) {
 }
 
 /// Resolves once a stop was requested and its time for deliveries plus `grace` has passed.
-async fn drain_over(stop: &mut watch::Receiver<Stop>, grace: Duration) {
+pub(super) async fn drain_over(stop: &mut watch::Receiver<Stop>, grace: Duration) {
     stopped(stop).await;
     let asked = *stop.borrow();
     if let Stop::Drain(deadline) = asked {

@@ -5,7 +5,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
+use weir_query::Query;
+
 use super::*;
+use crate::erasure::{Erased, Erasure};
 use crate::sink::{Batching, Delivered, Selected, SinkError};
 use crate::testing::{MemoryQuarantine, append, eventually, journal, numbered, record};
 
@@ -120,6 +123,66 @@ impl Fixture {
 
 fn retry(times: usize) -> VecDeque<SinkError> {
     vec![SinkError::Retry("the server is away".into()); times].into()
+}
+
+/// Erases one record from the journal.
+struct OneRecord(Query);
+
+impl weir_journal::erase::Erase for OneRecord {
+    fn batch(&mut self, batch: &bytes::Bytes) -> Option<Vec<u8>> {
+        crate::erasure::without(batch, &self.0).map(|(rest, _)| rest)
+    }
+
+    fn hold(&mut self, _: &bytes::Bytes) -> bool {
+        false
+    }
+
+    fn go_on(&mut self, _: usize, _: usize) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_held_sink_never_gets_what_was_erased_meanwhile_and_everything_else_once() {
+    let queues = FallbackQueues::default();
+    let bench = Fixture::new(Seen::default());
+    let options = RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() };
+    let running = bench.spawn_as(options, &queues);
+    append(&bench.journal, &numbered(0..3));
+    eventually("delivered", || bench.took().len() == 3).await;
+    let query = Query::parse("message=\"n=4\"", None).expect("a query");
+    let erasure = Erasure::new(query.clone(), false, Instant::now() + Duration::from_secs(600));
+    let held = queues.hold("scripted", &erasure).await.expect("held");
+    append(&bench.journal, &numbered(3..6));
+    let up_to = bench.journal.close_segment().expect("closed");
+    let erased = bench.journal.erase(up_to, &mut OneRecord(query));
+    assert_eq!((erased.segments, erased.failures), (1, Vec::new()));
+    assert_eq!(held.erase(up_to).await, Ok(Erased::OutOfReach(None)));
+    append(&bench.journal, &numbered(6..7));
+    eventually("it goes on", || bench.took().len() == 6).await;
+    assert_eq!(bench.took(), [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2), (3, 0)]);
+    // A copy that was read before is left out, too.
+    let late = Selected { sequence: 2, ..crate::testing::frame(2, numbered(3..6)) };
+    let mut remembered = erase::Remembered::default();
+    remembered.remember(up_to, &erasure.query);
+    let left = remembered.left_out_of(vec![late.clone(), Selected { sequence: 9, ..late }]);
+    assert_eq!(left.iter().map(Selected::len).collect::<Vec<_>>(), [2, 3]);
+    drop(running);
+}
+
+#[tokio::test]
+async fn a_sink_that_is_down_or_has_failed_is_held_as_well() {
+    for error in [SinkError::Retry("away".into()), SinkError::Fatal("broken".into())] {
+        let queues = FallbackQueues::default();
+        let bench = Fixture::new(Seen { start_script: vec![error; 3].into(), ..Seen::default() });
+        let options = RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() };
+        let running = bench.spawn_as(options, &queues);
+        let query = Query::parse("anything", None).expect("a query");
+        let erasure = Erasure::new(query, false, Instant::now() + Duration::from_secs(600));
+        let held = queues.hold("scripted", &erasure).await.expect("held");
+        assert_eq!(held.erase(0).await, Ok(Erased::OutOfReach(None)));
+        drop(running);
+    }
 }
 
 #[tokio::test]

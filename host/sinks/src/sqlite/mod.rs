@@ -7,6 +7,7 @@
 //! | `schema.rs` | tables, indexes, migrations |
 //! | `index.rs` | the search index |
 //! | `blocks.rs` | a summary of the rows, for searches |
+//! | `erase.rs` | erases rows, so that their bytes are gone |
 //! | `insert.rs` | inserts many rows per statement |
 //! | `search/` | searches the rows, also while the sink writes |
 //! | `fault.rs` | what SQLite's errors mean |
@@ -30,6 +31,7 @@
 
 mod blocks;
 mod cursor;
+mod erase;
 mod fault;
 mod index;
 #[cfg(test)]
@@ -54,6 +56,7 @@ use self::cursor::Cursor;
 use self::fault::classify;
 use self::insert::{Inserter, sequence_of};
 use self::schema::SchemaError;
+use crate::erasure::{Erased, Erasure};
 use crate::limits;
 use crate::owners::{Files, Owner, Owners, Reserves};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
@@ -121,6 +124,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
 }
 
 struct SqliteSink {
+    name: String,
     /// Sink and file, for errors.
     place: String,
     path: PathBuf,
@@ -142,6 +146,7 @@ impl SqliteSink {
     fn new(name: &str, options: SqliteOptions, context: &BuildContext) -> SqliteSink {
         let path = place(&options, context);
         SqliteSink {
+            name: name.into(),
             place: format!("sink `{name}`: database `{}`", path.display()),
             cursor: Cursor::new(name),
             owners: context.owners.clone(),
@@ -176,6 +181,8 @@ impl SqliteSink {
             .busy_timeout(limits::SQLITE_BUSY)
             .synchronous(SqliteSynchronous::Normal)
             .page_size(limits::SQLITE_PAGE_BYTES)
+            // Costs nothing unless rows are deleted. `erase.rs` deals with pages that become free.
+            .pragma("secure_delete", "FAST")
             .pragma("cache_size", format!("-{}", limits::SQLITE_CACHE_KIB))
             .pragma("wal_autocheckpoint", limits::SQLITE_CHECKPOINT_PAGES.to_string())
             .pragma("journal_size_limit", limits::SQLITE_WAL_BYTES.to_string())
@@ -411,5 +418,9 @@ impl Sink for SqliteSink {
         }
         self.connection = Some(connection);
         Ok(more)
+    }
+
+    async fn erase(&mut self, erasure: &Erasure, _last_sequence: u64) -> Result<Erased, SinkError> {
+        self.erase_rows(erasure).await.map(Erased::Records)
     }
 }

@@ -20,6 +20,7 @@ use super::blocks::{Blocks, Source};
 use super::line::Parser;
 use super::saved::Saved;
 use crate::disk::DiskError;
+use crate::file::Rewrites;
 use crate::file::file_list::{FileEntry, FileList};
 use crate::file::path::{PathTemplate, neighbour_path};
 use crate::file::rotate::{COMPRESSED, with_ending};
@@ -43,6 +44,8 @@ pub struct LogFile {
     /// Another file begins with the same line, so nothing is remembered of it: the other may take its number.
     pub is_ambiguous: bool,
     inode: (u64, u64),
+    /// What is known of it holds unless files were rewritten since.
+    pub changes: u64,
 }
 
 impl LogFile {
@@ -68,6 +71,7 @@ pub struct Catalog {
     list: FileList,
     template: PathTemplate,
     saved: Saved,
+    rewrites: Rewrites,
     known: Mutex<Known>,
     #[cfg(test)]
     pub blocks_read: std::sync::atomic::AtomicUsize,
@@ -75,6 +79,7 @@ pub struct Catalog {
 
 #[derive(Default)]
 struct Known {
+    changes: u64,
     firsts: HashMap<Identity, First>,
     /// By the number of a file.
     blocks: HashMap<u64, Arc<Blocks>>,
@@ -82,12 +87,13 @@ struct Known {
 
 impl Catalog {
     /// Opens nothing.
-    pub fn new(sink: &str, list: FileList, template: PathTemplate, saved: Saved) -> Catalog {
+    pub fn new(sink: &str, list: FileList, template: PathTemplate, saved: Saved, rewrites: Rewrites) -> Catalog {
         Catalog {
             sink: sink.into(),
             list,
             template,
             saved,
+            rewrites,
             known: Mutex::default(),
             #[cfg(test)]
             blocks_read: Default::default(),
@@ -99,8 +105,19 @@ impl Catalog {
         &self.saved
     }
 
+    /// When files were rewritten.
+    pub fn rewrites(&self) -> &Rewrites {
+        &self.rewrites
+    }
+
+    /// What is known, and nothing of it if files were rewritten.
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = self.rewrites.changes();
+        if known.changes != changes {
+            *known = Known { changes, ..Known::default() };
+        }
+        known
     }
 
     /// True once the sink has started.
@@ -113,7 +130,8 @@ impl Catalog {
         if file.is_ambiguous {
             return Ok(Arc::default());
         }
-        let known = self.known().blocks.get(&file.number).cloned();
+        let is_same = |known: &MutexGuard<'_, Known>| known.changes == file.changes;
+        let known = Some(self.known()).filter(is_same).and_then(|known| known.blocks.get(&file.number).cloned());
         match known {
             Some(known) => Ok(known),
             None => self.reload(file, source),
@@ -136,19 +154,21 @@ impl Catalog {
     /// Remembers a file's blocks.
     pub fn remember(&self, file: &LogFile, blocks: Arc<Blocks>) {
         if !file.is_ambiguous {
-            self.known().blocks.insert(file.number, blocks);
+            let mut known = self.known();
+            self.rewrites.unless_since(file.changes, || known.blocks.insert(file.number, blocks));
         }
     }
 
     /// The files that are there now, in the order of their numbers.
     pub fn files(&self, parser: &mut Parser) -> Result<Vec<LogFile>, DiskError> {
+        let changes = self.rewrites.changes();
         let mut firsts = HashMap::new();
         let mut files = Vec::new();
         // A file is listed under its new name before it is rotated. So a rotation in between is found twice, or once,
         // but never missed.
         for is_rotated in [false, true] {
             for entry in self.list.entries()?.iter().filter(|entry| entry.live.is_some() == is_rotated) {
-                files.extend(self.file(entry, &mut firsts, parser)?);
+                files.extend(self.file(entry, changes, &mut firsts, parser)?);
             }
         }
         files.sort_by(|one, other| (one.number, &one.path).cmp(&(other.number, &other.path)));
@@ -162,7 +182,9 @@ impl Catalog {
             }
         }
         let mut known = self.known();
-        known.firsts = firsts;
+        if known.changes == changes {
+            known.firsts = firsts;
+        }
         known.blocks.retain(|number, _| {
             let file = files.binary_search_by_key(number, |file| file.number);
             file.is_ok_and(|file| !files[file].is_ambiguous)
@@ -173,6 +195,7 @@ impl Catalog {
     fn file(
         &self,
         entry: &FileEntry,
+        changes: u64,
         firsts: &mut HashMap<Identity, First>,
         parser: &mut Parser,
     ) -> Result<Option<LogFile>, DiskError> {
@@ -197,7 +220,7 @@ impl Catalog {
                 firsts.insert(identity, first.clone());
             }
             let First { number, range } = first;
-            return Ok(Some(LogFile { number, path, is_compressed, range, is_ambiguous: false, inode }));
+            return Ok(Some(LogFile { number, path, is_compressed, range, is_ambiguous: false, inode, changes }));
         }
         Ok(None)
     }

@@ -29,7 +29,7 @@ mod catalog;
 mod explain;
 mod histogram;
 mod job;
-mod line;
+pub(super) mod line;
 mod neighbours;
 mod newest;
 mod prepare;
@@ -88,7 +88,13 @@ impl FileSearch {
         let list = FileList::new(context.own_file(name, FILE_LIST), Disk::default());
         Ok(FileSearch {
             sink: name.into(),
-            catalog: Arc::new(Catalog::new(name, list, template, Saved::new(context.own_search_folder(name)))),
+            catalog: Arc::new(Catalog::new(
+                name,
+                list,
+                template,
+                Saved::new(context.own_search_folder(name)),
+                context.owners.rewrites(),
+            )),
             permits: Arc::new(Semaphore::new(limits::SEARCH_CONNECTIONS)),
             position: context.own_file(name, POSITION),
             in_background: context.prepares_searches,
@@ -112,7 +118,7 @@ impl FileSearch {
     /// Searches on a thread for blocking work. The thread stops at the next block once this is dropped.
     async fn run<T: Send + 'static>(
         &self,
-        search: impl FnOnce(&mut Job) -> Result<T, Stop> + Send + 'static,
+        search: impl Fn(&mut Job) -> Result<T, Stop> + Send + 'static,
     ) -> Result<T, SearchError> {
         let stopping = || SearchError::Unavailable(format!("sink `{}`: the router is stopping", self.sink));
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| stopping())?;
@@ -125,7 +131,14 @@ impl FileSearch {
         let catalog = self.catalog.clone();
         let thread = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            search(&mut Job::start(catalog, cancelled)?)
+            loop {
+                let changes = catalog.rewrites().changes();
+                let found = search(&mut Job::start(catalog.clone(), cancelled.clone())?);
+                // Once more, if files were rewritten meanwhile: some lines may have been looked for in the wrong places.
+                if catalog.rewrites().changes() == changes || cancelled.load(Ordering::Relaxed) {
+                    return found;
+                }
+            }
         });
         let found = thread.await.map_err(|_| stopping())?.map_err(|stop| stop.error(&self.sink));
         self.prepare_in_background();

@@ -18,7 +18,7 @@ use super::blocks::{Block, Visitor};
 use super::catalog::{Catalog, LogFile};
 use super::job::{Job, Stop};
 use super::line::Parser;
-use super::saved::{Saved, tail_of};
+use super::saved::tail_of;
 use super::summary::Group;
 use crate::disk::DiskError;
 use crate::file::records;
@@ -48,6 +48,7 @@ pub fn prepare(job: &mut Job, position: &Path) -> Result<(), Stop> {
 
 /// Summarises the blocks of a file that are missing. Returns the size of its summaries.
 fn summarise(job: &mut Job, file: usize, position: &Path) -> Result<u64, Stop> {
+    let changes = job.files[file].changes;
     let blocks = job.blocks(file)?;
     let (number, is_compressed) = (job.files[file].number, job.is_compressed(file));
     let catalog = job.catalog.clone();
@@ -72,8 +73,9 @@ fn summarise(job: &mut Job, file: usize, position: &Path) -> Result<u64, Stop> {
     }
     if begin < until {
         let mut building = Building {
-            saved: catalog.saved(),
+            catalog: &catalog,
             file: number,
+            changes,
             at: begin,
             until,
             is_compressed,
@@ -110,9 +112,11 @@ fn durable_length(position: &Path, file: &LogFile) -> u64 {
 }
 
 /// Writes a group once it is full.
-struct Building<'s> {
-    saved: &'s Saved,
+struct Building<'c> {
+    catalog: &'c Catalog,
     file: u64,
+    /// Nothing is written if files were rewritten since.
+    changes: u64,
     /// The number of the next block.
     at: usize,
     until: usize,
@@ -135,7 +139,11 @@ impl Visitor for Building<'_> {
             return true;
         }
         if let Some(content) = self.group.finish(self.file, tail_of(bytes), is_last && self.is_compressed) {
-            self.failed = self.saved.write(self.file, number, &content).err();
+            let write = || self.catalog.saved().write(self.file, number, &content);
+            match self.catalog.rewrites().unless_since(self.changes, write) {
+                Some(written) => self.failed = written.err(),
+                None => return false,
+            }
         }
         self.failed.is_none()
     }

@@ -209,3 +209,34 @@ async fn a_router_summarises_in_the_background_and_other_processes_write_nothing
     drop(search);
     assert_eq!(found(&open_search(&folder, &options()), "id00009").await.len(), 1);
 }
+
+#[tokio::test]
+async fn after_lines_were_erased_the_answers_are_those_of_the_new_files() {
+    let folder = Folder::new();
+    // As in a router, where both tell each other.
+    let context = folder.context();
+    let given = crate::registry::options("sut", options()).expect("options");
+    let mut sink = FileSink::new("sut", given, &context, Disk::default()).expect("builds");
+    sink.start(u64::MAX).await.expect("starts");
+    write(&mut sink, 1, 0..400).await;
+    let given = crate::registry::options("sut", options()).expect("options");
+    let search = FileSearch::new("sut", given, &context).expect("opens");
+    search.prepare().await.expect("prepares");
+    assert!(!groups(&folder).is_empty());
+    assert_eq!(found(&search, "id00200").await.len(), 1);
+
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(600);
+    let erasure = crate::erasure::Erasure::new(query("id00003 OR id00200"), false, until);
+    assert_eq!(sink.erase(&erasure, 1).await, Ok(crate::erasure::Erased::Records(2)));
+    assert!(groups(&folder).is_empty(), "summaries have the words");
+    for (text, records) in [("id00003", 0), ("id00200", 0), ("id00399", 1), ("words", 398)] {
+        assert_eq!(found(&search, text).await.len(), records, "{text}");
+    }
+    assert_eq!(sink.start(u64::MAX).await, Ok(Some(1)));
+    write(&mut sink, 2, 400..500).await;
+    search.prepare().await.expect("prepares");
+    assert!(!groups(&folder).is_empty());
+    for (text, records) in [("id00200", 0), ("id00399", 1), ("id00499", 1), ("words", 498)] {
+        assert_eq!(found(&search, text).await.len(), records, "{text}");
+    }
+}

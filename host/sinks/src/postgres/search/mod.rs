@@ -44,7 +44,8 @@ pub(super) fn open(name: &str, given: serde_json::Value, _: &BuildContext) -> Re
     Ok(Arc::new(search))
 }
 
-struct PostgresSearch {
+/// The search of a table.
+pub(super) struct PostgresSearch {
     /// The sink, for errors.
     place: String,
     connecting: PgConnectOptions,
@@ -79,7 +80,7 @@ impl Drop for Session {
 }
 
 impl PostgresSearch {
-    fn new(name: &str, options: &PostgresOptions) -> Result<PostgresSearch, String> {
+    pub(in crate::postgres) fn new(name: &str, options: &PostgresOptions) -> Result<PostgresSearch, String> {
         options.check()?;
         let table = quoted(&options.table_name());
         Ok(PostgresSearch {
@@ -99,6 +100,11 @@ impl PostgresSearch {
             pool: OnceLock::new(),
             known: Mutex::new(None),
         })
+    }
+
+    /// The table in statements.
+    pub(in crate::postgres) fn table(&self) -> &str {
+        &self.table
     }
 
     async fn session(&self) -> Result<Session, SearchError> {

@@ -6,10 +6,12 @@
 //! | `shape.rs` | tables that are created, fit, or don't fit |
 //! | `trouble.rs` | servers that stop, refuse, lock, hang or are full |
 //! | `age.rs` | partitions and retention |
+//! | `erase.rs` | erased rows |
 //! | `search.rs` | searches, compared with the matcher |
 //! | `kill.rs` | kill -9 on both sides, under load |
 
 mod age;
+mod erase;
 mod kill;
 mod search;
 mod shape;

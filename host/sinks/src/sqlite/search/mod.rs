@@ -46,12 +46,13 @@ pub(super) fn open(name: &str, given: serde_json::Value, context: &BuildContext)
     Ok(Arc::new(SqliteSearch::new(name, place(&options, context))))
 }
 
-struct SqliteSearch {
+/// The search of a database.
+pub(super) struct SqliteSearch {
     connections: Arc<Connections>,
 }
 
 impl SqliteSearch {
-    fn new(name: &str, path: PathBuf) -> SqliteSearch {
+    pub(in crate::sqlite) fn new(name: &str, path: PathBuf) -> SqliteSearch {
         SqliteSearch { connections: Arc::new(Connections::new(name, path)) }
     }
 
