@@ -79,9 +79,9 @@ fn no_file_of_journal_or_quarantine_contains_a_record_and_all_commands_read_them
     let (home, [one, two]) = home();
     let router = home.start();
     send(&home, &router);
-    assert_eq!(with_marker(&home), [PathBuf::new(); 0]);
+    assert_eq!(with_marker(&home), Vec::<PathBuf>::new());
     router.kill();
-    assert_eq!(with_marker(&home), [PathBuf::new(); 0], "killed");
+    assert_eq!(with_marker(&home), Vec::<PathBuf>::new(), "killed");
 
     // The held record is there after a start with another key.
     home.configure(&with_key("two.key", "{ file = \"one.key\" }"));
@@ -92,7 +92,7 @@ fn no_file_of_journal_or_quarantine_contains_a_record_and_all_commands_read_them
     let out = std::fs::read_to_string(home.path("out.jsonl")).unwrap();
     assert_eq!(out.matches("stored").count(), 1, "{out}");
     assert_eq!(out.matches("held").count(), 1, "{out}");
-    assert_eq!(with_marker(&home), [PathBuf::new(); 0], "stopped");
+    assert_eq!(with_marker(&home), Vec::<PathBuf>::new(), "stopped");
 
     let shown = stdout(run(&mut command(&home, &["journal", "inspect"])));
     assert!(shown.contains(&one) && shown.contains(&two) && !shown.contains("damaged"), "{shown}");

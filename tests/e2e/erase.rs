@@ -182,7 +182,7 @@ fn a_person_is_erased_everywhere_while_the_router_runs_and_nobody_else() {
         150
     );
 
-    let counted = erase(&home, &["--dry-run"]);
+    let counted = erase(&home, &["--dry-run", "--address", &address(&router)]);
     assert!(counted.status.success(), "{counted:?}");
     let would = lines(&counted);
     for (place, line) in [

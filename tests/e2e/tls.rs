@@ -427,6 +427,7 @@ fn clients_without_tls_are_told_and_slow_ones_are_closed() {
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("use https://"), "{answer}");
     let over_http = curl(&router, "/ready", &["-k"], b"");
     assert_eq!(over_http.status, 200, "others are served");
+    eventually("only the question has a place", || metric(&router, "weir_ingest_open_connections") <= 1.0);
     // Nothing, half of a hello, something else.
     let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00];
     let begun: Vec<TcpStream> = (0..8)

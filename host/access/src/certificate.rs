@@ -84,8 +84,11 @@ mod tests {
         let access = Access::new(true);
         let names = ["sha256:cd".into(), "ci.example.com".into(), "ci".into()];
         let shown = ClientCertificate::new(&names, "sha256:ab", i64::MAX);
-        let known =
-            || access.caller(Credential::Certificate(&shown), HERE).map(|caller| caller.name().map(str::to_owned));
+        let known = || {
+            access
+                .caller(Credential::Certificate(&shown), HERE, &access.account(HERE))
+                .map(|caller| caller.name().map(str::to_owned))
+        };
         assert_eq!(known(), Ok(None), "open");
         for name in ["ci", "ci.example.com", "sha256:ab"] {
             access.set([entry(name.split(':').next().unwrap(), TokenHash::of_certificate(name), None)]);
@@ -113,13 +116,13 @@ mod tests {
     fn a_name_is_no_token_and_what_has_expired_is_void() {
         let access = Access::new(true);
         access.set([entry("ci", TokenHash::of_certificate("ci"), None)]);
-        assert_eq!(access.caller(Credential::Token("ci"), HERE).err(), Some(Denied::Unknown));
+        assert_eq!(access.caller(Credential::Token("ci"), HERE, &access.account(HERE)).err(), Some(Denied::Unknown));
         let over = ClientCertificate::new(&["ci".into()], "sha256:ab", 1);
-        let denied = access.caller(Credential::Certificate(&over), HERE).err();
+        let denied = access.caller(Credential::Certificate(&over), HERE, &access.account(HERE)).err();
         assert_eq!(denied, Some(Denied::ExpiredCertificate));
         access.set([entry("ci", TokenHash::of_certificate("ci"), Some(1))]);
         let shown = ClientCertificate::new(&["ci".into()], "sha256:ab", i64::MAX);
-        let denied = access.caller(Credential::Certificate(&shown), HERE).err();
+        let denied = access.caller(Credential::Certificate(&shown), HERE, &access.account(HERE)).err();
         assert_eq!(denied, Some(Denied::Expired("ci".into())));
     }
 }

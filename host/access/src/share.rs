@@ -5,8 +5,8 @@
 //! **A sender that is alone never waits**: it may have as much in progress as fits into memory, which a slow disk needs
 //! for its full throughput. A sender is an address, and if it uses several tokens, each of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,11 +18,12 @@ use crate::limits;
 /// Bytes for which there is one permit.
 const UNIT_BYTES: usize = 1024;
 
-/// What a sender may have in progress, as permits.
-fn share() -> u32 {
+/// What a sender may have in progress, as permits. Computed once: to ask for the number of cores takes tens of
+/// microseconds.
+static SHARE: LazyLock<u32> = LazyLock::new(|| {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     u32::try_from(cores * limits::SHARE_BYTES_PER_CORE / UNIT_BYTES).unwrap_or(u32::MAX)
-}
+});
 
 /// The permits of a sender.
 #[derive(Clone)]
@@ -30,7 +31,7 @@ pub(crate) struct Turns(Arc<Semaphore>);
 
 impl Default for Turns {
     fn default() -> Turns {
-        Turns(Arc::new(Semaphore::new(share() as usize)))
+        Turns(Arc::new(Semaphore::new(*SHARE as usize)))
     }
 }
 
@@ -76,7 +77,7 @@ impl Sharing {
     /// Waits until a request of this many bytes may be in progress; `None` if that takes longer than a sender should
     /// wait. Requests of one sender take turns in the order in which they came.
     pub(crate) async fn turn(&self, sender: Turns, bytes: usize, now: Ns) -> Option<Turn> {
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).clamp(1, share());
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).clamp(1, *SHARE);
         if !self.is_shared(&sender, now) {
             return Some(Turn(sender.0.try_acquire_many_owned(units).ok()));
         }
@@ -117,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn beside_another_sender_one_has_its_share_in_progress_and_the_other_does_not_wait() {
         let (sharing, flood, quiet) = (Sharing::default(), Turns::default(), Turns::default());
-        let whole = share() as usize * UNIT_BYTES;
+        let whole = *SHARE as usize * UNIT_BYTES;
         drop(sharing.turn(quiet.clone(), 100, 0).await);
         let first = sharing.turn(flood.clone(), whole / 2, MS).await;
         let second = sharing.turn(flood.clone(), whole / 2, MS).await;

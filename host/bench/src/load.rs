@@ -4,7 +4,7 @@
 //! little of the machine that it shares with the router.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
 use rustls::ClientConfig;
+use tokio::net::TcpSocket;
 
 use crate::child::Child;
 use crate::records::{Body, Encoding};

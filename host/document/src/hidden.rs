@@ -53,11 +53,11 @@ impl<'s> Search<'s> {
                     }
                 }
             }
-            Value::List(items) => {
+            Value::List(items) if all.iter().any(|schema| schema.get("items").is_some()) => {
                 let of_item: Vec<&Json> = all.iter().filter_map(|schema| schema.get("items")).collect();
                 items.iter_mut().for_each(|item| self.node(item, &of_item));
             }
-            _ if all.iter().any(|schema| self.has_secret_keys(schema)) => self.hide(node),
+            _ if all.iter().any(|schema| self.contains_secrets(schema, 0)) => self.hide(node),
             _ => {}
         }
     }
@@ -81,18 +81,33 @@ impl<'s> Search<'s> {
         values.iter().any(|value| is_secret(value))
     }
 
-    /// Whether a secret has this name anywhere.
+    /// Whether a secret, or something with secrets in it, has this name anywhere.
     fn names_secret(&self, key: &str) -> bool {
-        fn is_named(schema: &Json, key: &str) -> bool {
-            match schema {
-                Json::Object(object) => {
-                    is_secret(&schema["properties"][key]) || object.values().any(|inner| is_named(inner, key))
-                }
-                Json::Array(items) => items.iter().any(|inner| is_named(inner, key)),
-                _ => false,
+        self.is_named(self.whole, key)
+    }
+
+    fn is_named(&self, schema: &'s Json, key: &str) -> bool {
+        match schema {
+            Json::Object(object) => {
+                let named = schema.get("properties").and_then(|properties| properties.get(key));
+                named.is_some_and(|named| self.contains_secrets(named, 0))
+                    || object.values().any(|inner| self.is_named(inner, key))
             }
+            Json::Array(items) => items.iter().any(|inner| self.is_named(inner, key)),
+            _ => false,
         }
-        is_named(self.whole, key)
+    }
+
+    /// Whether a schema, or what it refers to, is of a secret or has one in it.
+    fn contains_secrets(&self, schema: &'s Json, hops: usize) -> bool {
+        let mut all = Vec::new();
+        self.flatten(schema, &mut all, hops);
+        hops <= MAX_SCHEMA_HOPS
+            && all.iter().any(|schema| {
+                let named = schema["properties"].as_object().into_iter().flat_map(|properties| properties.values());
+                let mut inner = named.chain(schema.get("additionalProperties")).chain(schema.get("items"));
+                is_secret(schema) || inner.any(|inner| self.contains_secrets(inner, hops + 1))
+            })
     }
 
     fn hide(&mut self, node: &mut Node) {

@@ -26,6 +26,7 @@ pub(crate) struct ByteBudget {
 }
 
 impl ByteBudget {
+    #[cfg(test)]
     pub(crate) fn new(bound_bytes: usize) -> Arc<ByteBudget> {
         ByteBudget::shared(bound_bytes, 1, bound_bytes)
     }
@@ -54,18 +55,18 @@ impl ByteBudget {
         Ok(held)
     }
 
-    /// Like [`hold`](Self::hold), for a request head on this connection of this address.
+    /// Like [`hold`](Self::hold), for a request head on this connection; `account`: that of its address, if it counts.
     pub(crate) fn hold_head(
         self: &Arc<ByteBudget>,
         bytes: usize,
         connection: &Arc<Usage>,
-        account: Arc<Account>,
+        account: Option<Arc<Account>>,
     ) -> Result<HeldBytes, Refused> {
         let before = connection.head_bytes.load(Ordering::Relaxed);
         if before + bytes > self.share_bytes && self.held_bytes() > self.bound_bytes / 2 {
             return Err(self.full());
         }
-        let mut held = self.hold_of(bytes, Some(account))?;
+        let mut held = self.hold_of(bytes, account)?;
         connection.head_bytes.fetch_add(bytes, Ordering::Relaxed);
         held.head_of = Some(Arc::clone(connection));
         Ok(held)
@@ -193,19 +194,19 @@ mod tests {
         let account = |n| Access::new(true).account(IpAddr::from([10, 0, 0, n]));
         let (theirs, own) = (account(1), account(2));
         let mut heads = Vec::new();
-        while let Ok(held) = flight.hold_head(8 << 10, &greedy, theirs.clone()) {
+        while let Ok(held) = flight.hold_head(8 << 10, &greedy, Some(theirs.clone())) {
             heads.push(held);
         }
         assert_eq!(flight.held_bytes(), 408 << 10);
         let two = [
-            flight.hold_head(8 << 10, &modest, own.clone()).unwrap(),
-            flight.hold_head(8 << 10, &modest, own.clone()).unwrap(),
+            flight.hold_head(8 << 10, &modest, Some(own.clone())).unwrap(),
+            flight.hold_head(8 << 10, &modest, Some(own.clone())).unwrap(),
         ];
-        assert!(flight.hold_head(8 << 10, &modest, own.clone()).is_err());
+        assert!(flight.hold_head(8 << 10, &modest, Some(own.clone())).is_err());
         drop(two);
-        assert!(flight.hold_head(8 << 10, &modest, own.clone()).is_ok());
+        assert!(flight.hold_head(8 << 10, &modest, Some(own.clone())).is_ok());
         drop(heads);
-        assert!(flight.hold_head(8 << 10, &greedy, theirs.clone()).is_ok());
+        assert!(flight.hold_head(8 << 10, &greedy, Some(theirs.clone())).is_ok());
     }
 
     #[test]
@@ -213,16 +214,16 @@ mod tests {
         let access = Access::new(true);
         let [greedy, other] = [1, 2].map(|n| access.account(IpAddr::from([10, 0, 0, n])));
         let flight = ByteBudget::shared(400 << 10, 1, 100 << 10);
-        let mut held = flight.hold_head(1 << 10, &Usage::begin(), greedy.clone()).unwrap();
+        let mut held = flight.hold_head(1 << 10, &Usage::begin(), Some(greedy.clone())).unwrap();
         held.grow(349 << 10).unwrap();
         assert!(!held.has_room(1));
-        assert!(flight.hold_head(1 << 10, &Usage::begin(), greedy.clone()).is_err());
-        let mut small = flight.hold_head(1 << 10, &Usage::begin(), other.clone()).unwrap();
+        assert!(flight.hold_head(1 << 10, &Usage::begin(), Some(greedy.clone())).is_err());
+        let mut small = flight.hold_head(1 << 10, &Usage::begin(), Some(other.clone())).unwrap();
         assert!(small.has_room(49 << 10) && small.grow(49 << 10).is_ok());
         drop((held, small));
         assert_eq!((greedy.held(), other.held(), flight.held_bytes()), (0, 0, 0));
         let flight = ByteBudget::shared(400 << 10, 1, 390 << 10);
-        assert!(flight.hold_head(390 << 10, &Usage::begin(), greedy).is_ok());
+        assert!(flight.hold_head(390 << 10, &Usage::begin(), Some(greedy)).is_ok());
     }
 
     #[test]

@@ -83,7 +83,6 @@ impl From<Denied> for Refused {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
 
     use hyper::Request;
     use weir_access::{Grant, Role, Token, TokenEntry};

@@ -48,7 +48,8 @@ pub const PAGES_AT_A_TIME: usize = 2;
 /// | TLS, more than without, and up to 64 of encrypted bytes that the client doesn't take | 12 |
 ///
 /// So clients can make Weir hold at most `max_in_flight` + [`MAX_ANSWER_BYTES`] + 0.6 MiB × `max_connections`. A window
-/// of [`CONNECTION_WINDOW_BYTES`] per connection is added only while the machine lags behind.
+/// of [`CONNECTION_WINDOW_BYTES`] per connection is added only while the machine lags behind. The allocator keeps some of
+/// what was freed: with many large compressed bodies at a time, as much again.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Connections over the limit that are being answered with the reason at a time; more are closed without an answer.

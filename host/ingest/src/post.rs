@@ -108,7 +108,7 @@ async fn receive(
     (protocol.check)(parts)?;
     let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
     let head_bytes = head_bytes.max(limits::REQUEST_OVERHEAD_BYTES);
-    let mut held = endpoint.flight.hold_head(head_bytes, body.usage(), peer.account.clone())?;
+    let mut held = endpoint.flight.hold_head(head_bytes, body.usage(), Some(peer.account.clone()))?;
     let received_ns = weir_record::time::now_ns();
     let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
     Ok(Received { body, encoding, received_ns, is_replay, caller, held })

@@ -31,7 +31,7 @@ use crate::{
     reply::{self, Answer, AnyAnswer, Refused},
     request,
     server::Requests,
-    traffic::RequestBody,
+    traffic::{RequestBody, Usage},
 };
 
 /// State shared by all requests of a server.
@@ -73,7 +73,7 @@ impl Endpoint {
                 options.max_connections,
                 options.largest_request_bytes(),
             ),
-            answers: ByteBudget::new(limits::MAX_ANSWER_BYTES),
+            answers: ByteBudget::shared(limits::MAX_ANSWER_BYTES, options.max_connections, limits::MAX_ANSWER_BYTES),
             hosts: Hosts::new(address, &options.allowed_hosts),
             options,
             intake,
@@ -124,6 +124,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     {
         return post::answer(endpoint, index, parts, body, &peer).await.map(Either::Left);
     }
+    let connection = Arc::clone(body.usage());
     let body = DrainedBody::new(body, &parts);
     let answer = match (endpoint.hosts.check(&parts), pages_for(endpoint, &parts)) {
         (Err(foreign), _) => reply::refused_answer(&foreign).map(Either::Left),
@@ -134,7 +135,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
             }
             Err(refused) => reply::refused_answer(&refused).map(Either::Left),
         },
-        (Ok(()), None) => read(endpoint, parts, protocol.is_some(), &peer).await.map(Either::Left),
+        (Ok(()), None) => read(endpoint, parts, protocol.is_some(), &peer, &connection).await.map(Either::Left),
     };
     endpoint.meters.other().answered(answer.status().as_u16());
     answer
@@ -152,7 +153,13 @@ fn pages_for<'e>(endpoint: &'e Endpoint, parts: &Parts) -> Option<&'e Arc<dyn Pa
 }
 
 /// Answers a request for a fixed page.
-async fn read(endpoint: &Arc<Endpoint>, parts: Parts, is_protocol: bool, peer: &Peer) -> Answer {
+async fn read(
+    endpoint: &Arc<Endpoint>,
+    parts: Parts,
+    is_protocol: bool,
+    peer: &Peer,
+    connection: &Arc<Usage>,
+) -> Answer {
     let path = parts.uri.path();
     let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, page)| *page);
     let is_head = parts.method == Method::HEAD;
@@ -161,7 +168,7 @@ async fn read(endpoint: &Arc<Endpoint>, parts: Parts, is_protocol: bool, peer: &
             // The head is not held while the page is created.
             drop(parts);
             let shown = match page.role().map_or(Ok(()), |role| peer.permitted(role).map(drop)) {
-                Ok(()) => show(endpoint, page).await,
+                Ok(()) => show(endpoint, page, connection).await,
                 Err(denied) => Err(denied.into()),
             };
             shown.unwrap_or_else(|refused| reply::refused_answer(&refused))
@@ -196,8 +203,9 @@ fn not_found(path: &str) -> Answer {
     reply::refused_answer(&Refused::new(StatusCode::NOT_FOUND, error))
 }
 
-async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
-    let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| too_many_answers())?;
+async fn show(endpoint: &Arc<Endpoint>, page: Page, connection: &Arc<Usage>) -> Result<Answer, Refused> {
+    // A connection with many requests leaves room for others.
+    let held = endpoint.answers.hold_head(limits::PAGE_BYTES, connection, None).map_err(|_| too_many_answers())?;
     let text = |content_type, text| reply::with_type(StatusCode::OK, HeaderValue::from_static(content_type), text);
     let answer = match page {
         Page::Front => text("text/plain; charset=utf-8", front_page(endpoint)),

@@ -161,10 +161,11 @@ impl Reload {
         if let (Some(certificates), Some(files)) = (&self.certificates, files) {
             lock(certificates).publish(files);
         }
-        let mut published = lock(&self.tokens);
-        published.publish(tokens);
-        published.access().set_quota_of_addresses(&settings.limits);
-        drop(published);
+        {
+            let mut published = lock(&self.tokens);
+            published.publish(tokens);
+            published.access().set_quota_of_addresses(&settings.limits);
+        }
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -16,6 +16,7 @@ use weir_document::secret::{HIDDEN, is_secret};
 use weir_query::Query;
 use weir_query::search::{By, EntryId, Histogram, Hit, Place, Search, SearchError};
 
+use crate::erasure::{Erased, Erasure};
 use crate::limits::{MIN_KEY_BYTES, MIN_SECRET_BYTES, SECRET_START_BYTES};
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
 
@@ -192,6 +193,10 @@ impl Sink for Scrubbed<Box<dyn Sink>> {
 
     async fn maintain(&mut self) -> Result<bool, SinkError> {
         self.inner.maintain().await.map_err(|error| self.secrets.scrub_error(error))
+    }
+
+    async fn erase(&mut self, erasure: &Erasure, last_sequence: u64) -> Result<Erased, SinkError> {
+        self.inner.erase(erasure, last_sequence).await.map_err(|error| self.secrets.scrub_error(error))
     }
 }
 

@@ -21,7 +21,7 @@ fn bombs_are_stopped_at_the_limit() {
         });
         assert_eq!(target.post(&["Content-Type: application/json", &header], &bomb).status, 413, "{encoding}");
     }
-    target.ends("413, or 503 while too many bytes are in flight", Cost { mib: 600, descriptors: 30 });
+    target.ends("413, or 503 while too many bytes are in flight", Cost { mib: 900, descriptors: 30 });
 }
 
 #[test]

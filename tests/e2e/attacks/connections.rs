@@ -19,13 +19,13 @@ sys.stdin.read()
 
 #[test]
 fn ten_thousand_idle_connections_keep_nobody_else_out() {
-    let target = Target::new("10,000 idle connections");
+    let target = Target::with("10,000 idle connections", "[limits]\nconnections = 256\n");
     let mut idle = Command::new(python().get_program());
     let idle = Watcher::start(idle.args(["-c", IDLE, target.address(), "10000"]).stdin(Stdio::piped()));
     assert_eq!(idle.line(), "10000");
     target.others_are_served();
     drop(idle);
-    target.ends("all but the permitted ones are closed", Cost { mib: 100, descriptors: 1200 });
+    target.ends("all but 256 are refused", Cost { mib: 100, descriptors: 400 });
 }
 
 /// Runs slowhttptest with 1,000 connections for some seconds.

@@ -75,7 +75,6 @@ fn a_flood_of_streams_is_served_and_others_too() {
         target.others_are_served();
     }
     let said = String::from_utf8_lossy(&attacking.join().unwrap()).into_owned();
-    let statuses = said.lines().find(|line| line.starts_with("status codes:")).expect("h2load says them").to_owned();
-    assert!(statuses.contains(" 0 5xx"), "{said}");
-    target.ends("answered in turn", Cost { mib: 120, descriptors: 80 });
+    assert!(said.contains("200000 total") && said.contains(" 0 errored"), "{said}");
+    target.ends("answered, or 503 if the answers are not read as fast", Cost { mib: 120, descriptors: 80 });
 }

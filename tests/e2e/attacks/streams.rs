@@ -90,7 +90,7 @@ fn a_flood_of_messages_costs_its_sender() {
 
 #[test]
 fn hostile_queries_are_refused_or_end() {
-    let target = Target::new("queries: 100,000 parentheses, exponential regular expressions, 2 MB of text");
+    let target = Target::new("queries: 40,000 parentheses, exponential regular expressions");
     let long = "a".repeat(40_000);
     for query in [
         "(".repeat(40_000),

@@ -10,7 +10,7 @@ use super::{DataArgs, RouterArgs};
 #[derive(Args, Debug)]
 pub struct EraseArgs {
     /// Which records, in the query language.
-    #[arg(long = "where", value_name = "QUERY")]
+    #[arg(long = "where", value_name = "QUERY", allow_hyphen_values = true)]
     pub query: String,
     /// Only count them.
     #[arg(long)]

@@ -17,7 +17,7 @@ const HTTP_PORT: u16 = 80;
 /// The options that locate a running router.
 #[derive(Args, Debug, Clone)]
 pub struct RouterArgs {
-    /// Address of the running router, such as 127.0.0.1:8080 or https://logs.example.com [default: from the
+    /// Address of the running router, such as 127.0.0.1:8080 or `https://logs.example.com` [default: from the
     /// configuration].
     #[arg(long, visible_alias = "url", global = true, value_name = "ADDR", value_parser = Target::parse)]
     pub address: Option<Target>,

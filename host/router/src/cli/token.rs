@@ -64,7 +64,7 @@ pub struct TokenNewArgs {
     #[arg(long)]
     pub hash: bool,
     /// In place of a token, a client certificate: its common name, one of its alternative names, or its fingerprint
-    /// (`sha256:…`). Needs `client_certificates` under [tls].
+    /// (`sha256:…`). Needs `client_certificates` under `[tls]`.
     #[arg(long, value_name = "NAME", conflicts_with = "hash", value_parser = certificate)]
     pub certificate: Option<TokenHash>,
 }

@@ -50,7 +50,6 @@ fn is_confirmed() -> io::Result<bool> {
 
 /// In the data folder, unless a router runs there or an address is given.
 fn erase(args: &EraseArgs, settings: &Settings, dry_run: bool) -> anyhow::Result<Value> {
-    let router = args.running.router(settings);
     if args.running.address.is_none() {
         let request = Request { text: args.query.clone(), dry_run, all: args.all, within: args.within };
         let job = Job::new(request, Arc::<AtomicBool>::default())?;
@@ -64,6 +63,7 @@ fn erase(args: &EraseArgs, settings: &Settings, dry_run: bool) -> anyhow::Result
     }
     let within = format!("{}ns", args.within.as_nanos());
     let body = json!({ "query": args.query, "dry_run": dry_run, "all": args.all, "within": within });
+    let router = args.running.router(settings)?;
     let patience = args.within + limits::ERASE_GRACE;
     let asked = router.clone();
     let report = with_progress(move || progress_of(&asked), || client::post_json(&router, PATH, &body, patience))?;

@@ -113,7 +113,7 @@ fn add_the_rest(
 
 fn build(sink: &SinkSettings, context: &BuildContext) -> Result<Box<dyn weir_sinks::Sink>, String> {
     let kind = weir_sinks::kind(&sink.kind).ok_or_else(|| format!("unknown type `{}`", sink.kind))?;
-    (kind.build)(&sink.name, sink.options.clone(), context)
+    kind.create(&sink.name, sink.options.clone(), context)
 }
 
 /// Records it in the journal, from where the sinks get it after the next start.

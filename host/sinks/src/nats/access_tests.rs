@@ -21,6 +21,8 @@ async fn missing_permissions_are_reported_without_secrets() {
     let options = |password: &str| json!({ "url": nats.url(), "user": "weir", "password": password, "stream": "LOGS", "create_stream": true });
     let error = built(&options("hunter2")).start(0).await.expect_err("refused").to_string();
     assert!(error.contains("`password`") && !error.contains("hunter2"), "{error}");
+    let url = nats.url().replace("nats://", "nats://weir:correct@");
+    started(&json!({ "url": url, "stream": "LOGS", "create_stream": true })).await;
     let mut sink = started(&options("correct")).await;
     let error = sink.deliver(&[frame(1, numbered(0..1))]).await.expect_err("not permitted");
     assert!(error.is_temporary() && error.to_string().to_lowercase().contains("permissions"), "{error}");
@@ -29,6 +31,8 @@ async fn missing_permissions_are_reported_without_secrets() {
     let url = nats.url().replace("nats://", "nats://user:hunter2@");
     let error = built(&json!({ "url": url })).start(0).await.expect_err("refused").to_string();
     assert!(!error.contains("hunter2"), "{error}");
+    let url = nats.url().replace("nats://", "nats://sesame@");
+    started(&json!({ "url": url, "stream": "LOGS", "create_stream": true })).await;
     started(&json!({ "url": nats.url(), "token": "sesame", "stream": "LOGS", "create_stream": true })).await;
 }
 

@@ -105,6 +105,13 @@ impl Address {
             .ignore_discovered_servers()
             // Each server once; then the runner takes over.
             .max_reconnects(self.servers.len());
+        // The client ignores what a URL contains. A user without a password is a token there.
+        if let Some((user, server)) = self.servers.iter().find_map(|server| Some((server.username()?, server))) {
+            settings = match server.password() {
+                Some(password) => settings.user_and_password(user.to_owned(), password.to_owned()),
+                None => settings.token(user.to_owned()),
+            };
+        }
         if let (Some(user), Some(password)) = (&options.user, &options.password) {
             settings = settings.user_and_password(user.clone(), password.expose().to_owned());
         }

@@ -206,7 +206,7 @@ mod tests {
             place.ask(&format!("{sql} WHERE term LIKE '{like}'"))
         };
         assert_eq!((words("word1%"), words("word2%")), ("0".into(), "80".into()));
-        place.ask("INSERT INTO logs_search(logs_search, rank) VALUES ('integrity-check', 1)");
+        place.search("INSERT INTO logs_search(logs_search) VALUES ('integrity-check')").await;
         assert_eq!(place.ask("SELECT count(*) FROM sqlite_master WHERE name = 'weir_erasing'"), "0");
         assert_eq!(place.ask("PRAGMA integrity_check"), "ok");
 
