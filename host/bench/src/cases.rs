@@ -20,6 +20,18 @@ pub struct Case {
     sink: &'static str,
 }
 
+/// The configuration of cases with a report: masking, to a file.
+pub const MASKING: &str = r#"
+data = "data"
+filters_folder = "filters"
+[[filter]]
+name = "redact"
+module = "bundled:redact"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
 const REDACT: &str = r#"
 [[filter]]
 name = "level"

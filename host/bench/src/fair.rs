@@ -13,6 +13,7 @@ use anyhow::bail;
 use hdrhistogram::Histogram;
 
 use crate::arrived::Destination;
+use crate::cases::MASKING;
 use crate::child::Child;
 use crate::load::{self, LoadResult, Plan};
 use crate::records::{self, Encoding};
@@ -40,17 +41,6 @@ const FLOOD_RECORDS: u64 = 1_000_000;
 
 /// Where the quiet sender connects from: another address of this machine.
 const QUIET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-
-const CONFIGURATION: &str = r#"
-data = "data"
-filters_folder = "filters"
-[[filter]]
-name = "redact"
-module = "bundled:redact"
-[sink.out]
-type = "file"
-path = "out.jsonl"
-"#;
 
 /// What all rounds of one kind took.
 struct Rounds {
@@ -90,7 +80,7 @@ impl Rounds {
 /// Runs the case and reports the results.
 pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let folder = crate::folder(args)?;
-    let child = Child::weir(folder.path(), CONFIGURATION)?;
+    let child = Child::weir(folder.path(), MASKING)?;
     let (large, small) = (records::bodies(BATCH, Encoding::Json), records::bodies(1, Encoding::Json));
     let mut flood =
         Plan { niceness: 19, retries: true, ..Plan::full_load(&child, Encoding::Json, &large, CONNECTIONS) };

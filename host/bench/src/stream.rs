@@ -18,6 +18,7 @@ use std::fmt::Write;
 use hdrhistogram::Histogram;
 
 use crate::arrived::Destination;
+use crate::cases::MASKING;
 use crate::child::{Child, Usage};
 use crate::load::{self, LoadResult, Plan};
 use crate::records::{self, Encoding};
@@ -36,17 +37,6 @@ const ROUND_RECORDS: u64 = 500_000;
 
 /// Records that the watcher waits for without load.
 const QUIET_RECORDS: u64 = 40;
-
-const CONFIGURATION: &str = r#"
-data = "data"
-filters_folder = "filters"
-[[filter]]
-name = "redact"
-module = "bundled:redact"
-[sink.out]
-type = "file"
-path = "out.jsonl"
-"#;
 
 /// Name of the router's thread for live streams.
 const STREAM_THREAD: &str = "weir-streams";
@@ -88,7 +78,7 @@ struct Case<'a> {
 /// Runs the case and reports the results.
 pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let folder = crate::folder(args)?;
-    let child = Child::weir(folder.path(), CONFIGURATION)?;
+    let child = Child::weir(folder.path(), MASKING)?;
     let bodies = records::bodies(100, Encoding::Json);
     let plan = Plan::full_load(&child, Encoding::Json, &bodies, args.connections);
     let matching = bodies.iter().map(|body| clients::matching(&body.bytes)).collect::<anyhow::Result<_>>()?;

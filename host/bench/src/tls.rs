@@ -18,6 +18,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use weir_ingest::client::Trust;
 
+use crate::cases::MASKING;
 use crate::child::Child;
 use crate::load::{self, ANSWER, Plan, read_answer};
 use crate::records::{self, Encoding};
@@ -34,9 +35,6 @@ const RECORDS: u64 = 300_000;
 
 /// How long connections are opened, for each kind in a round.
 const TIME: Duration = Duration::from_secs(2);
-
-const CONFIGURATION: &str = "data = \"data\"\nfilters_folder = \"filters\"\n\n[[filter]]\nname = \"redact\"\nmodule = \
-                             \"bundled:redact\"\n\n[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n";
 
 /// A connection to a router, encrypted or not.
 pub enum Stream {
@@ -112,9 +110,9 @@ impl Sum {
 /// Runs the case.
 pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let [plain_folder, folder] = [crate::folder(args)?, crate::folder(args)?];
-    let plain = Child::weir(plain_folder.path(), CONFIGURATION)?;
+    let plain = Child::weir(plain_folder.path(), MASKING)?;
     let certificate = create_certificate(folder.path())?;
-    let encrypted = Child::weir(folder.path(), &format!("{CONFIGURATION}\n{certificate}"))?;
+    let encrypted = Child::weir(folder.path(), &format!("{MASKING}\n{certificate}"))?;
     let known = folder.path().join("certificate.pem");
     let resuming = Trust { known: Some(&known), ..Trust::default() }.load()?;
     let mut full = (*resuming).clone();

@@ -4,6 +4,7 @@
 //! the least work.
 
 use crate::arrived::Destination;
+use crate::cases::MASKING;
 use crate::child::Child;
 use crate::load::{self, Plan};
 use crate::records::{self, Encoding};
@@ -19,17 +20,6 @@ const ROUNDS: usize = 15;
 const ROUND_RECORDS: u64 = 60_000;
 
 const CONNECTIONS: usize = 64;
-
-const CONFIGURATION: &str = r#"
-data = "data"
-filters_folder = "filters"
-[[filter]]
-name = "redact"
-module = "bundled:redact"
-[sink.out]
-type = "file"
-path = "out.jsonl"
-"#;
 
 /// A router, and what its rounds took.
 struct Side<'a> {
@@ -58,7 +48,7 @@ impl Side<'_> {
 pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let (open, guarded) = (crate::folder(args)?, crate::folder(args)?);
     let token = Child::token(guarded.path())?;
-    let (without, with) = (Child::weir(open.path(), CONFIGURATION)?, Child::weir(guarded.path(), CONFIGURATION)?);
+    let (without, with) = (Child::weir(open.path(), MASKING)?, Child::weir(guarded.path(), MASKING)?);
     let bodies = records::bodies(1, Encoding::Json);
     let mut sides = [(&without, None), (&with, Some(token.as_str()))].map(|(child, token)| Side {
         child,

@@ -9,7 +9,6 @@ use weir_record::time::now_ns;
 
 use crate::cli::{SelfSignedArgs, TlsCommand};
 use crate::commands::quarantine;
-use crate::versions::at;
 
 /// Names that every certificate has.
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -52,7 +51,8 @@ fn self_signed(args: &SelfSignedArgs) -> anyhow::Result<()> {
     for (path, content) in [(&key, made.key), (&certificate, made.certificate)] {
         replace_file(path, content.as_bytes()).with_context(|| format!("can't write {}", path.display()))?;
     }
-    eprintln!("a certificate for {}, valid until {}; add to the configuration:", hosts.join(", "), at(expires_ns));
+    let until = weir_terminal::time(expires_ns);
+    eprintln!("a certificate for {}, valid until {until}; add to the configuration:", hosts.join(", "));
     let [certificate, key] = [certificate, key].map(absolute);
     Ok(weir_terminal::text(&format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"))?)
 }
