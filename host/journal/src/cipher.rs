@@ -29,6 +29,8 @@
 //!
 //! One thing breaks the rule about nonces: a machine that is resumed twice from one snapshot of its memory.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -155,28 +157,8 @@ fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
 
 /// Standard or URL-safe Base64, with or without padding.
 fn from_base64(text: &str) -> Option<[u8; KEY_BYTES]> {
-    let text = text.trim_end_matches('=');
-    let (mut bytes, mut filled) = ([0; KEY_BYTES], 0);
-    let (mut bits, mut held) = (0u32, 0);
-    for digit in text.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            *bytes.get_mut(filled)? = (bits >> held) as u8;
-            filled += 1;
-        }
-    }
-    // What is left over of the last digit must be zero.
-    (filled == KEY_BYTES && bits & ((1 << held) - 1) == 0).then_some(bytes)
+    let standard = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    STANDARD_NO_PAD.decode(standard).ok()?.try_into().ok()
 }
 
 /// The keys that files are encrypted with. The default has none: new files are not encrypted.
