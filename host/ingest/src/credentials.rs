@@ -1,7 +1,8 @@
 //! What a request shows to say who sent it: a token, the page's cookie, a ticket, or its connection's certificate.
 //!
-//! A token is sent as `authorization: Bearer`, or as the password of `Basic` by clients that know only that. What a request
-//! itself shows counts more than the certificate of its connection.
+//! A token is sent as `authorization: Bearer`, or where clients of other servers put their own: as the password of `Basic`,
+//! as the token of `Token` (`InfluxDB`) or `Splunk`, as the key of `ApiKey` (Elasticsearch), or in `dd-api-key` (Datadog).
+//! What a request itself shows counts more than the certificate of its connection.
 
 use std::borrow::Cow;
 
@@ -9,12 +10,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::{
     HeaderMap, StatusCode,
-    header::{AUTHORIZATION, COOKIE, HeaderValue},
+    header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue},
     http::request::Parts,
 };
 use weir_access::{Access, Caller, Credential, Denied, SESSION_COOKIE};
 
 use crate::{remote::Remote, reply::Refused};
+
+/// Datadog's header for a token.
+const DD_API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
 
 /// The parameter that has a ticket.
 const TICKET: &str = "ticket=";
@@ -36,6 +40,9 @@ fn find(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denie
         let token = token(shown).ok_or(Denied::Missing)?;
         return known(Credential::Token(&token));
     }
+    if let Some(key) = parts.headers.get(DD_API_KEY) {
+        return known(Credential::Token(key.to_str().map_err(|_| Denied::Missing)?));
+    }
     let ticket = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix(TICKET)));
     let otherwise = remote.certificate().map_or(Credential::Nothing, Credential::Certificate);
     match (ticket, cookie(&parts.headers)) {
@@ -49,14 +56,16 @@ fn find(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denie
     }
 }
 
-/// The token of `Bearer TOKEN`, or of `Basic` as its password.
+/// The token that is shown, by its scheme.
 fn token(shown: &HeaderValue) -> Option<Cow<'_, str>> {
     let (scheme, rest) = shown.to_str().ok()?.split_once(' ')?;
     let rest = rest.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
+    let is = |known: &[&str]| known.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if is(&["bearer", "token", "splunk"]) {
         return Some(rest.into());
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
+    // `user:password` and `id:key`, in Base64.
+    if !is(&["basic", "apikey"]) {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
@@ -125,7 +134,14 @@ mod tests {
         let uri = format!("/api/tail?backlog=1&ticket={}", ticket.reveal());
         assert!(known(&[], &uri).is_ok());
         assert_eq!(known(&[], &uri).err(), Some(Denied::Over), "a ticket is good once");
-        let plain = format!("token {}", token.reveal());
+        for scheme in ["Token", "Splunk", "bearer"] {
+            let shown = format!("{scheme} {}", token.reveal());
+            assert!(known(&[("authorization", &shown)], "/").is_ok(), "{scheme}");
+        }
+        let key = format!("ApiKey {}", STANDARD.encode(format!("weir:{}", token.reveal())));
+        assert!(known(&[("authorization", &key)], "/").is_ok());
+        assert!(known(&[("dd-api-key", token.reveal())], "/").is_ok());
+        let plain = format!("Digest {}", token.reveal());
         for (headers, expected) in [
             (vec![], Denied::Missing),
             (vec![("authorization", "Bearer weir_x")], Denied::Unknown),

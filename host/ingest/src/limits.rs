@@ -143,6 +143,9 @@ pub const MAX_CERTIFICATE_NAME_BYTES: usize = 2048;
 /// Bytes of a query. Longer ones are refused.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
+/// Bytes of a question that a protocol's client asks, which are a few dozen.
+pub const MAX_ASK_BYTES: usize = 64 * 1024;
+
 /// Bytes of a measurement's message, which is meant for people.
 pub const MAX_MEASURED_BYTES: usize = 1024;
 

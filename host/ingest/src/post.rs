@@ -27,7 +27,7 @@ use crate::{
     budget::HeldBytes,
     decompress::{DecompressError, decompress},
     limits,
-    protocols::{PROTOCOLS, Posted, Protocol},
+    protocols::{PROTOCOLS, Posted, Protocol, Read},
     reply::{self, Answer, BadRecords, Refused, Taken},
     request::{self, Encoding},
     routes::Endpoint,
@@ -104,7 +104,7 @@ async fn receive(
     if let Some(caller) = &caller {
         endpoint.options.access.admit_request(caller)?;
     }
-    let encoding = request::encoding(&parts.headers)?;
+    let encoding = (protocol.encoding)(&parts.headers)?;
     (protocol.check)(parts)?;
     let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
     let head_bytes = head_bytes.max(limits::REQUEST_OVERHEAD_BYTES);
@@ -165,6 +165,7 @@ async fn take(
 struct Decoded {
     batch: Batch,
     bad: Vec<RejectedRecord>,
+    notes: Vec<u8>,
     held: HeldBytes,
 }
 
@@ -257,14 +258,14 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
     let mut batch = Batch::with_capacity(content.len() + content.len() / 8, content.len() / 256);
     let read = (protocol.read)(&posted, &mut batch);
     drop(content);
-    Attempt::Done(read.and_then(|bad| {
+    Attempt::Done(read.and_then(|Read { bad, notes }| {
         if let Some(caller) = &caller {
             check_scope(caller, &batch)?;
             endpoint.options.access.admit_records(caller, batch.len() + bad.len(), body_bytes)?;
         }
-        let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
+        let bytes = batch.byte_len() + notes.len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
         held.resize(bytes)?;
-        Ok(Decoded { batch, bad, held })
+        Ok(Decoded { batch, bad, notes, held })
     }))
 }
 
@@ -298,9 +299,9 @@ fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) 
 
 /// Submits the records and waits for the intake's answer.
 async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused> {
-    let Decoded { batch, bad, held } = decoded;
+    let Decoded { batch, bad, notes, held } = decoded;
     if batch.is_empty() && bad.is_empty() {
-        return Ok(Taken::default());
+        return Ok(Taken { notes, ..Taken::default() });
     }
     let sent = batch.len();
     let noted = BadRecords::note(&bad);
@@ -309,7 +310,7 @@ async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused
     let mut pending = Pending { confirmation: Some((confirmation, held)) };
     let wait = endpoint.options.answer_timeout;
     match timeout(wait, pending.confirmed()).await {
-        Ok(receipt) => Ok(Taken::new(sent, noted, receipt?)),
+        Ok(receipt) => Ok(Taken { notes, ..Taken::new(sent, noted, receipt?) }),
         Err(_) => Err(Refused::busy(format!(
             "the records were not stored within {wait:?} and may still be; send them again, which may duplicate them"
         ))),

@@ -88,6 +88,10 @@ pub(crate) struct Taken {
     pub(crate) accepted: usize,
     pub(crate) quarantined: usize,
     pub(crate) rejected: usize,
+    /// The positions of rejected records in the body, ascending.
+    pub(crate) rejected_at: Vec<u32>,
+    /// What the protocol noted while it read the body.
+    pub(crate) notes: Vec<u8>,
     /// The first errors, in order of the record's position in the body.
     pub(crate) errors: Vec<RecordError>,
 }
@@ -149,6 +153,8 @@ impl Taken {
         let quarantined = bad.positions.len() + receipt.quarantined.len();
         let failed = receipt.quarantined.len() + receipt.rejected.len();
         let rejected = receipt.rejected.len();
+        let mut rejected_at: Vec<u32> = receipt.rejected.iter().map(|problem| bad.position(problem.index)).collect();
+        rejected_at.sort_unstable();
         let mut problems = receipt.quarantined;
         problems.extend(receipt.rejected);
         for problem in &mut problems {
@@ -157,7 +163,8 @@ impl Taken {
         problems.extend(bad.errors);
         problems.sort_by_key(|problem| problem.index);
         problems.truncate(limits::MAX_ERRORS_LISTED);
-        Taken { accepted: sent.saturating_sub(failed), quarantined, rejected, errors: problems }
+        let accepted = sent.saturating_sub(failed);
+        Taken { accepted, quarantined, rejected, rejected_at, notes: Vec::new(), errors: problems }
     }
 
     /// The counts only.

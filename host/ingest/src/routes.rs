@@ -6,6 +6,7 @@
 
 use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::{
     Method, Request, StatusCode,
@@ -18,7 +19,7 @@ use weir_access::{Peer, Role};
 
 use crate::{
     HttpOptions, Intake, Pages,
-    body::DrainedBody,
+    body::{self, BodyBounds, DrainedBody},
     budget::ByteBudget,
     credentials,
     hosts::Hosts,
@@ -119,13 +120,19 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
         Peer { address: remote.address, account: remote.account.clone(), is_encrypted: remote.is_encrypted(), caller };
     let path = parts.uri.path();
     let protocol = protocols::find(path);
-    if let Some((index, _)) = protocol
-        && parts.method == Method::POST
+    if let Some((index, protocol)) = protocol
+        && protocol.methods.contains(&parts.method)
     {
         return post::answer(endpoint, index, parts, body, &peer).await.map(Either::Left);
     }
     let connection = Arc::clone(body.usage());
-    let body = DrainedBody::new(body, &parts);
+    let body = match asked_of(endpoint, &parts, body, &peer).await {
+        Ok(answer) => {
+            endpoint.meters.other().answered(answer.status().as_u16());
+            return answer.map(Either::Left);
+        }
+        Err(body) => DrainedBody::new(body, &parts),
+    };
     let answer = match (endpoint.hosts.check(&parts), pages_for(endpoint, &parts)) {
         (Err(foreign), _) => reply::refused_answer(&foreign).map(Either::Left),
         (Ok(()), Some(pages)) => match pages::check(&parts, peer.is_encrypted) {
@@ -139,6 +146,45 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     };
     endpoint.meters.other().answered(answer.status().as_u16());
     answer
+}
+
+/// Answers a question of a protocol's client, in the protocol's words; returns the body if it is none.
+async fn asked_of(
+    endpoint: &Endpoint,
+    parts: &Parts,
+    mut body: RequestBody,
+    peer: &Peer,
+) -> Result<Answer, RequestBody> {
+    let mut asks = protocols::find_ask(&parts.method, parts.uri.path()).peekable();
+    let Some((protocol, _)) = asks.peek() else { return Err(body) };
+    let refused = |refused| (protocol.reply)(parts, &Err(refused));
+    let mut content = Bytes::new();
+    if parts.method != Method::GET && parts.method != Method::HEAD {
+        let bounds = BodyBounds { max_bytes: limits::MAX_ASK_BYTES, ..BodyBounds::of(&endpoint.options) };
+        let checked = endpoint.hosts.check(parts).and_then(|()| request::refuse_cross_site(parts, peer.is_encrypted));
+        let held = checked.and_then(|()| endpoint.answers.hold(0));
+        let read = match held {
+            Ok(mut held) => body::read(&mut body, bounds, &mut held).await,
+            Err(refused) => Err(refused),
+        };
+        content = match read {
+            Ok(content) => content,
+            Err(reason) => {
+                tokio::spawn(body::drain(body));
+                return Ok(refused(reason));
+            }
+        };
+    }
+    let answer = asks.find_map(|(_, ask)| {
+        let allowed = endpoint.hosts.check(parts).and_then(|()| match ask.role {
+            Some(role) => peer.permitted(role).map(drop).map_err(Refused::from),
+            None => Ok(()),
+        });
+        // Whether it is this question at all is not a secret.
+        let answer = (ask.answer)(parts, &content)?;
+        Some(allowed.map_or_else(refused, |()| answer))
+    });
+    answer.ok_or(body)
 }
 
 /// Who answers a path that is no protocol's and no fixed page's. At `/`, programs such as curl get plain text.

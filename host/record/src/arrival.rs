@@ -110,6 +110,8 @@ pub(crate) enum RecordFault {
     TooLarge,
     TooManyKeys,
     KeyIsNotText,
+    /// For a reason of its format.
+    Other(&'static str),
 }
 
 /// The limit that a body exceeds.
@@ -139,6 +141,7 @@ impl RecordFault {
             RecordFault::TooDeep => "record is nested deeper than 64 levels; flatten it",
             RecordFault::TooLarge => "record is larger than 1 MiB; send less in one record",
             RecordFault::TooManyKeys => "record has more than 65535 keys; nest them or send less",
+            RecordFault::Other(reason) => reason,
             RecordFault::KeyIsNotText => "a key of the record is a list, a map or an extension; use text",
         }
     }

@@ -33,10 +33,24 @@ pub(crate) struct RecordBuilder<'d> {
     /// The sender's `context`, if the defaults have something to add to it.
     context: Option<Span>,
     derived: Vec<u8>,
+    /// What the format gives for the head, whatever the entries are.
+    pub(crate) given: Given,
+    /// What it gives for the head if no entry does.
+    pub(crate) fallback: Given,
 }
 
+/// Values for the head that are not entries.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Given {
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) level: Option<Level>,
+    pub(crate) source: Option<Span>,
+    pub(crate) message: Option<Span>,
+}
+
+/// Where something is in `aside`.
 #[derive(Clone, Copy)]
-struct Span {
+pub(crate) struct Span {
     start: usize,
     end: usize,
 }
@@ -74,6 +88,8 @@ impl<'d> RecordBuilder<'d> {
             displaced: Vec::new(),
             context: None,
             derived: Vec::new(),
+            given: Given::default(),
+            fallback: Given::default(),
         }
     }
 
@@ -85,6 +101,8 @@ impl<'d> RecordBuilder<'d> {
         self.candidates.clear();
         self.displaced.clear();
         self.context = None;
+        self.given = Given::default();
+        self.fallback = Given::default();
         self.fingerprints.clear();
         self.keys = KeySet::new(&self.fingerprints);
     }
@@ -124,6 +142,13 @@ impl<'d> RecordBuilder<'d> {
         Ok(())
     }
 
+    /// Keeps text for the head.
+    pub(crate) fn keep_aside(&mut self, text: &[u8]) -> Span {
+        let start = self.aside.len();
+        self.aside.extend_from_slice(text);
+        Span { start, end: self.aside.len() }
+    }
+
     /// Whether the value at the end of the body may stay there under a reserved key. Otherwise it has been set aside.
     fn stays(&mut self, key: &[u8], value_at: usize) -> bool {
         let value = &self.body[value_at..];
@@ -148,7 +173,8 @@ impl<'d> RecordBuilder<'d> {
     /// Finishes the record and appends it to the batch in canonical form.
     pub(crate) fn finish(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         let mut entries = self.keys.finish(&mut self.fingerprints, &mut self.body, 0);
-        let (choice, taken) = choose(self.defaults, &self.aside, &self.candidates);
+        let given = (self.given, self.fallback);
+        let (choice, taken) = choose(self.defaults, &self.aside, &self.candidates, given);
         if taken != self.candidates.len() || !self.displaced.is_empty() {
             let aliases = self.defaults.aliases;
             let (left, displaced) = (&self.candidates, &mut self.displaced);
@@ -202,15 +228,23 @@ struct Choice<'c> {
     aliases: [Option<u16>; 4],
 }
 
-/// Chooses the head from the candidates: for each role, the first of its names that has a usable value. Also returns
-/// the number of candidates used.
-fn choose<'c>(defaults: &'c Defaults<'_>, aside: &'c [u8], candidates: &[Candidate]) -> (Choice<'c>, usize) {
+/// Chooses the head: for each role, what the format gives, or the first of the candidates that has a usable value.
+/// Also returns the number of candidates used.
+fn choose<'c>(
+    defaults: &'c Defaults<'_>,
+    aside: &'c [u8],
+    candidates: &[Candidate],
+    (given, fallback): (Given, Given),
+) -> (Choice<'c>, usize) {
     let mut aliases = [None; 4];
-    let (mut timestamp, mut level, mut source, mut message) = (None, None, None, None);
+    let text = |span: Span| Cow::Borrowed(span.of(aside));
+    let (mut timestamp, mut level) = (given.timestamp, given.level);
+    let (mut source, mut message) = (given.source.map(text), given.message.map(text));
+    let is_given = [timestamp.is_some(), level.is_some(), source.is_some(), message.is_some()];
     for candidate in candidates {
         let (_, role) = defaults.aliases.at(candidate.alias);
         let place = place(role);
-        if aliases[place].is_some_and(|taken| taken < candidate.alias) {
+        if is_given[place] || aliases[place].is_some_and(|taken| taken < candidate.alias) {
             continue;
         }
         let value = candidate.value.of(aside);
@@ -226,10 +260,10 @@ fn choose<'c>(defaults: &'c Defaults<'_>, aside: &'c [u8], candidates: &[Candida
         }
     }
     let head = Chosen {
-        timestamp: timestamp.unwrap_or(defaults.received_ns),
-        level: level.unwrap_or(defaults.level),
-        source: source.unwrap_or(Cow::Borrowed(defaults.source.as_bytes())),
-        message,
+        timestamp: timestamp.or(fallback.timestamp).unwrap_or(defaults.received_ns),
+        level: level.or(fallback.level).unwrap_or(defaults.level),
+        source: source.or(fallback.source.map(text)).unwrap_or(Cow::Borrowed(defaults.source.as_bytes())),
+        message: message.or(fallback.message.map(text)),
     };
     (Choice { head, aliases }, aliases.iter().flatten().count())
 }

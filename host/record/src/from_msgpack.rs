@@ -99,24 +99,31 @@ impl Reader<'_> {
     }
 
     fn map(&mut self, bytes: &[u8], out: &mut Batch) -> Result<usize, ReadError> {
-        let (Token::Map(entries), mut at) = token(bytes).ok_or(ReadError::Syntax(CUT))? else {
-            return Err(ReadError::Record(RecordFault::NotAMap));
-        };
         self.builder.start();
-        for _ in 0..entries {
-            let (key, key_len) = match short_key(&bytes[at..]) {
-                Some(key) => (Cow::Borrowed(key), 1 + key.len()),
-                None => read_key(&bytes[at..])?,
-            };
-            at += key_len;
-            self.builder.entry(&key, |out, fingerprints| {
-                at += copy(&bytes[at..], out, fingerprints, 2)?;
-                Ok(())
-            })?;
-        }
+        let len = read_entries(bytes, &mut self.builder)?;
         self.builder.finish(out)?;
-        Ok(at)
+        Ok(len)
     }
+}
+
+/// Adds the entries of the map at the start of `bytes` to a record. Returns the length of the map.
+#[inline(always)]
+pub(crate) fn read_entries(bytes: &[u8], builder: &mut RecordBuilder<'_>) -> Result<usize, ReadError> {
+    let (Token::Map(entries), mut at) = token(bytes).ok_or(ReadError::Syntax(CUT))? else {
+        return Err(ReadError::Record(RecordFault::NotAMap));
+    };
+    for _ in 0..entries {
+        let (key, key_len) = match short_key(&bytes[at..]) {
+            Some(key) => (Cow::Borrowed(key), 1 + key.len()),
+            None => read_key(&bytes[at..])?,
+        };
+        at += key_len;
+        builder.entry(&key, |out, fingerprints| {
+            at += copy(&bytes[at..], out, fingerprints, 2)?;
+            Ok(())
+        })?;
+    }
+    Ok(at)
 }
 
 /// The fast path for most keys: ASCII of at most 31 bytes.

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `read_json`, `from_json`, `scan` | JSON bodies: records, values, bytes |
 //! | `from_msgpack`, `from_text` | the other two kinds of body |
+//! | `compose` | records from entries, for other formats |
 //! | `arrival`, `builder`, `aliases`, `keys` | shared by the readers: defaults, errors, the rules below, duplicate keys |
 //! | `batch`, `record` | views that read in place; single values are `weir-wire`'s [`Value`] |
 //! | `patch` | changes, which copy what they don't touch |
@@ -63,6 +64,7 @@ mod aliases;
 mod arrival;
 mod batch;
 mod builder;
+mod compose;
 pub mod escape;
 mod from_json;
 mod from_msgpack;
@@ -81,6 +83,7 @@ pub mod write;
 pub use aliases::{AliasError, Aliases, MAX_ALIASES, Role};
 pub use arrival::{Defaults, RejectedRecord, SyntaxError};
 pub use batch::{Batch, DecodeError};
+pub use compose::{ComposeError, Composer, ListWriter, MapWriter, ValueWriter};
 pub use from_msgpack::read_msgpack;
 pub use from_text::read_text;
 pub use level::{Level, Scale};

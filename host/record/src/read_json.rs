@@ -169,21 +169,31 @@ impl<'r> Reader<'r> {
     }
 
     fn object(&mut self, out: &mut Batch) -> Result<(), ReadError> {
-        let Reader { json, builder, scratch, .. } = self;
-        json.expect(b'{', RecordFault::NotAMap.reason())?;
-        builder.start();
-        if !json.closes_immediately(b'}') {
-            loop {
-                match json.key(scratch)? {
-                    Key::Plain(key) => builder.entry(key, |out, fingerprints| json.value(out, fingerprints, 2))?,
-                    Key::Scratch => builder.entry(scratch, |out, fingerprints| json.value(out, fingerprints, 2))?,
-                }
-                if !json.another(b'}', "expected `,` or `}`")? {
-                    break;
-                }
-            }
+        self.builder.start();
+        read_entries(&mut self.json, &mut self.builder, &mut self.scratch)?;
+        self.builder.finish(out)
+    }
+}
+
+/// Reads an object and adds its entries to a record. `scratch` is room for keys with escapes.
+#[inline(always)]
+pub(crate) fn read_entries(
+    json: &mut Json<'_>,
+    builder: &mut RecordBuilder<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    json.expect(b'{', RecordFault::NotAMap.reason())?;
+    if json.closes_immediately(b'}') {
+        return Ok(());
+    }
+    loop {
+        match json.key(scratch)? {
+            Key::Plain(key) => builder.entry(key, |out, fingerprints| json.value(out, fingerprints, 2))?,
+            Key::Scratch => builder.entry(scratch, |out, fingerprints| json.value(out, fingerprints, 2))?,
         }
-        builder.finish(out)
+        if !json.another(b'}', "expected `,` or `}`")? {
+            return Ok(());
+        }
     }
 }
 

@@ -7,10 +7,14 @@
 mod timeseries;
 mod weir;
 
-use hyper::http::request::Parts;
-use weir_record::{Aliases, Batch, Level, RejectedRecord};
+use hyper::{HeaderMap, Method, http::request::Parts};
+use weir_access::Role;
+use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord};
 
-use crate::reply::{Answer, Refused, Taken};
+use crate::{
+    reply::{Answer, Refused, Taken},
+    request::Encoding,
+};
 
 /// All protocols, in the order in which their paths are tried.
 pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL, timeseries::PROTOCOL];
@@ -21,16 +25,49 @@ pub(crate) struct Protocol {
     pub(crate) name: &'static str,
     /// A description in one sentence.
     pub(crate) summary: &'static str,
-    /// The paths it is posted to. A `*` matches any one segment.
+    /// The paths that records are sent to. A `*` matches any one segment.
     pub(crate) paths: &'static [&'static str],
+    /// The methods that send them.
+    pub(crate) methods: &'static [Method],
+    /// What its clients ask for besides sending records.
+    pub(crate) asks: &'static [Ask],
     /// An example body, for the help text and for the tests of all protocols.
     pub(crate) example: Example,
+    /// How the body is compressed.
+    pub(crate) encoding: fn(&HeaderMap) -> Result<Encoding, Refused>,
     /// Refuses a request by its head, before the body is read.
     pub(crate) check: fn(&Parts) -> Result<(), Refused>,
     /// Converts a body to records.
-    pub(crate) read: fn(&Posted<'_>, &mut Batch) -> Result<Vec<RejectedRecord>, Refused>,
+    pub(crate) read: fn(&Posted<'_>, &mut Batch) -> Result<Read, Refused>,
     /// Builds the answer.
     pub(crate) reply: fn(&Parts, &Result<Taken, Refused>) -> Answer,
+}
+
+/// A question that clients of a protocol ask, such as which version the server has.
+pub(crate) struct Ask {
+    pub(crate) methods: &'static [Method],
+    /// As in [`Protocol::paths`].
+    pub(crate) path: &'static str,
+    /// Who may ask; `None`: everybody.
+    pub(crate) role: Option<Role>,
+    /// The answer to a head and a body of at most [`limits::MAX_ASK_BYTES`](crate::limits::MAX_ASK_BYTES); `None` if the
+    /// request means something else.
+    pub(crate) answer: fn(&Parts, &[u8]) -> Option<Answer>,
+}
+
+/// What was read from a body, besides its good records.
+#[derive(Default)]
+pub(crate) struct Read {
+    /// Records that could not be made canonical.
+    pub(crate) bad: Vec<RejectedRecord>,
+    /// What the protocol's `reply` needs to know of the body; it finds this in [`Taken::notes`].
+    pub(crate) notes: Vec<u8>,
+}
+
+impl From<Vec<RejectedRecord>> for Read {
+    fn from(bad: Vec<RejectedRecord>) -> Read {
+        Read { bad, notes: Vec::new() }
+    }
 }
 
 /// A body of exactly one record.
@@ -52,6 +89,20 @@ pub(crate) struct Posted<'a> {
     pub(crate) aliases: &'a Aliases,
 }
 
+impl Posted<'_> {
+    /// What records get that they lack.
+    pub(crate) fn defaults(&self) -> Defaults<'_> {
+        Defaults {
+            received_ns: self.received_ns,
+            source: self.source,
+            level: self.level,
+            context: &[],
+            aliases: self.aliases,
+            keeps_routes: self.is_replay,
+        }
+    }
+}
+
 /// The names of all protocols, as metrics have them.
 pub fn protocol_names() -> impl Iterator<Item = &'static str> {
     PROTOCOLS.iter().map(|protocol| protocol.name)
@@ -60,6 +111,15 @@ pub fn protocol_names() -> impl Iterator<Item = &'static str> {
 /// The protocol for `path`, with its index in [`PROTOCOLS`].
 pub(crate) fn find(path: &str) -> Option<(usize, &'static Protocol)> {
     PROTOCOLS.iter().enumerate().find(|(_, protocol)| protocol.paths.iter().any(|pattern| fits(pattern, path)))
+}
+
+/// The question that is asked with `method` at `path`, with the protocol.
+pub(crate) fn find_ask<'p>(
+    method: &'p Method,
+    path: &'p str,
+) -> impl Iterator<Item = (&'static Protocol, &'static Ask)> + use<'p> {
+    let asks = PROTOCOLS.iter().flat_map(|protocol| protocol.asks.iter().map(move |ask| (protocol, ask)));
+    asks.filter(move |(_, ask)| ask.methods.contains(method) && fits(ask.path, path))
 }
 
 fn fits(pattern: &str, path: &str) -> bool {

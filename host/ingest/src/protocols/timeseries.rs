@@ -14,14 +14,14 @@
 //! request, with its position and the reason, and nothing is stored. Which values a field may have depends on the sink:
 //! all store numbers, booleans and texts, and each documents what it does with the rest.
 
-use hyper::{StatusCode, http::request::Parts};
+use hyper::{Method, StatusCode, http::request::Parts};
 use weir_record::{
-    Batch, Level, Map, RejectedRecord, Value, json_to_msgpack,
+    Batch, Level, Map, Value, json_to_msgpack,
     limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES},
     time, write, write_json_value,
 };
 
-use super::{Example, Posted, Protocol};
+use super::{Example, Posted, Protocol, Read};
 use crate::{
     context::Context,
     limits,
@@ -33,10 +33,13 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "timeseries",
     summary: "measurements as JSON, one or an array, each with measurement, fields, tags and timestamp",
     paths: &["/v1/timeseries"],
+    methods: &[Method::POST],
+    asks: &[],
     example: Example {
         content_type: "application/json",
         body: r#"{"measurement":"cpu","tags":{"host":"a"},"fields":{"usage":0.5}}"#,
     },
+    encoding: request::encoding,
     check,
     read,
     reply: |_, outcome| reply::answer(outcome),
@@ -52,7 +55,7 @@ fn check(parts: &Parts) -> Result<(), Refused> {
     }
 }
 
-fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<RejectedRecord>, Refused> {
+fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let context = Context::read(posted.parts)?;
     let mut values = Vec::with_capacity(posted.content.len());
     json_to_msgpack(posted.content, &mut values).map_err(|error| {
@@ -84,7 +87,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<RejectedRecord>, R
         Some((value @ Value::Map(_), _)) => take("the measurement", value)?,
         _ => return Err(refuse(format!("the body is neither an object nor an array: {wanted}"))),
     }
-    Ok(Vec::new())
+    Ok(Read::default())
 }
 
 /// A complete and valid measurement.
@@ -222,8 +225,8 @@ mod tests {
             aliases: &aliases,
         };
         let mut batch = Batch::new();
-        let bad = read(&posted, &mut batch)?;
-        assert!(bad.is_empty());
+        let read = read(&posted, &mut batch)?;
+        assert!(read.bad.is_empty());
         let json = |record| {
             let mut json = Vec::new();
             write_json(record, &mut json);

@@ -3,10 +3,10 @@
 //! The content type determines the format of the body; without one, its first bytes do. Query and headers fill what
 //! records lack (see `context`). The answer is `{"accepted":N}` and the errors of individual records (see `reply`).
 
-use hyper::{StatusCode, http::request::Parts};
-use weir_record::{Batch, Defaults, RejectedRecord, SyntaxError, read_json, read_msgpack, read_text};
+use hyper::{Method, StatusCode, http::request::Parts};
+use weir_record::{Batch, Defaults, SyntaxError, read_json, read_msgpack, read_text};
 
-use super::{Example, Posted, Protocol};
+use super::{Example, Posted, Protocol, Read};
 use crate::{
     context::Context,
     reply::{self, Refused},
@@ -17,7 +17,10 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     name: "weir",
     summary: "JSON (one, an array, lines), MessagePack (one, an array, several) or text (a record a line)",
     paths: &["/ingest"],
+    methods: &[Method::POST],
+    asks: &[],
     example: Example { content_type: "application/json", body: r#"{"message":"hello"}"# },
+    encoding: request::encoding,
     check,
     read,
     reply: |_, outcome| reply::answer(outcome),
@@ -28,14 +31,14 @@ fn check(parts: &Parts) -> Result<(), Refused> {
     Context::read(parts).map(drop)
 }
 
-fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<RejectedRecord>, Refused> {
+fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let declared = request::content(&posted.parts.headers)?;
     let context = Context::read(posted.parts)?;
     let content = match declared {
         Content::Undeclared => request::sniff(posted.content),
         known => known,
     };
-    context.with_entries(|entries| {
+    let bad = context.with_entries(|entries| {
         let defaults = Defaults {
             received_ns: posted.received_ns,
             source: context.source.as_deref().unwrap_or(posted.source),
@@ -55,7 +58,8 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<RejectedRecord>, R
                 read_text(posted.content, &defaults, batch).map_err(|error| broken("text", declared, &error))
             }
         }
-    })
+    });
+    bad.map(Read::from)
 }
 
 fn broken(kind: &str, declared: Content, error: &SyntaxError) -> Refused {

@@ -1,0 +1,486 @@
+//! Builds canonical records from entries, for formats other than those that this crate reads itself.
+//!
+//! A protocol calls, for each of its records, [`begin`](Composer::begin), then the functions that add something, in any
+//! order, and [`end`](Composer::end) with whether that succeeded. What it adds as an entry is normalised by the rules in
+//! the crate's documentation, whatever its format. What the format itself says about a record, such as the time of an
+//! envelope, is passed to [`time`](Composer::time), [`level`](Composer::level), [`source`](Composer::source) and
+//! [`message`](Composer::message): it wins over entries with the same meaning, which keep their names (canonical ones
+//! become `<key>_original`).
+
+use std::borrow::Cow;
+
+use crate::arrival::{BodyBudget, Defaults, ReadError, RecordFault, RejectedRecord, SyntaxError};
+use crate::batch::Batch;
+use crate::builder::RecordBuilder;
+use crate::from_json::Json;
+use crate::keys::{ARRAY, Fingerprints, KeySet, MAP, fingerprint, patch_header};
+use crate::level::Level;
+use crate::limits::MAX_DEPTH;
+use crate::{from_msgpack, read_json, write};
+
+/// Builds the records of one body, one after another.
+pub struct Composer<'d, 'o> {
+    builder: RecordBuilder<'d>,
+    out: &'o mut Batch,
+    /// Records in the batch before this body.
+    before: usize,
+    budget: BodyBudget,
+    index: u32,
+    scratch: Vec<u8>,
+}
+
+/// Why a value or a record could not be composed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ComposeError(ReadError);
+
+impl ComposeError {
+    /// The bytes are not of the format, and nothing after them can be trusted: the whole body is refused.
+    #[must_use]
+    pub fn syntax(reason: &'static str) -> ComposeError {
+        ComposeError(ReadError::Syntax(reason))
+    }
+
+    /// Only this record can't be kept, for a reason that its sender can understand.
+    #[must_use]
+    pub fn record(reason: &'static str) -> ComposeError {
+        ComposeError(ReadError::Record(RecordFault::Other(reason)))
+    }
+
+    /// Why, for the sender.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        self.0.reason()
+    }
+}
+
+impl<'d, 'o> Composer<'d, 'o> {
+    /// Appends records to `out`.
+    #[must_use]
+    pub fn new(defaults: &'d Defaults<'d>, out: &'o mut Batch) -> Composer<'d, 'o> {
+        Composer {
+            builder: RecordBuilder::new(defaults),
+            before: out.len(),
+            budget: BodyBudget::new(out),
+            out,
+            index: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Starts a record.
+    pub fn begin(&mut self) {
+        self.builder.start();
+    }
+
+    /// The time that the format gives, in nanoseconds since 1970.
+    pub fn time(&mut self, ns: i64) {
+        self.builder.given.timestamp = Some(ns);
+    }
+
+    /// The level that the format gives.
+    pub fn level(&mut self, level: Level) {
+        self.builder.given.level = Some(level);
+    }
+
+    /// The source that the format gives.
+    pub fn source(&mut self, source: &[u8]) {
+        self.builder.given.source = Some(self.builder.keep_aside(&valid_text(source)));
+    }
+
+    /// The message that the format gives.
+    pub fn message(&mut self, message: &[u8]) {
+        self.builder.given.message = Some(self.builder.keep_aside(&valid_text(message)));
+    }
+
+    /// The time of this record if nothing else gives one.
+    pub fn fallback_time(&mut self, ns: i64) {
+        self.builder.fallback.timestamp = Some(ns);
+    }
+
+    /// The level of this record if nothing else gives one.
+    pub fn fallback_level(&mut self, level: Level) {
+        self.builder.fallback.level = Some(level);
+    }
+
+    /// The source of this record if nothing else gives one.
+    pub fn fallback_source(&mut self, source: &[u8]) {
+        self.builder.fallback.source = Some(self.builder.keep_aside(&valid_text(source)));
+    }
+
+    /// Adds an entry. `write` writes exactly one value.
+    ///
+    /// # Errors
+    /// That of `write`, or the record is too large.
+    pub fn entry(
+        &mut self,
+        key: &[u8],
+        write: impl FnOnce(ValueWriter<'_>) -> Result<(), ComposeError>,
+    ) -> Result<(), ComposeError> {
+        let key = valid_text(key);
+        self.builder
+            .entry(&key, |out, fingerprints| {
+                write(ValueWriter { out, fingerprints, depth: 2 }).map_err(|error| error.0)
+            })
+            .map_err(ComposeError)
+    }
+
+    /// Adds an entry whose value is text.
+    ///
+    /// # Errors
+    /// The record is too large.
+    pub fn text(&mut self, key: &str, text: &[u8]) -> Result<(), ComposeError> {
+        self.entry(key.as_bytes(), |value| {
+            value.text(text);
+            Ok(())
+        })
+    }
+
+    /// Adds the entries of a JSON object.
+    ///
+    /// # Errors
+    /// The text is not exactly one object, or the record can't be kept.
+    pub fn json_object(&mut self, object: &[u8]) -> Result<(), ComposeError> {
+        let mut json = Json::new(object);
+        let read = read_json::read_entries(&mut json, &mut self.builder, &mut self.scratch);
+        read.and_then(|()| match json.peek() {
+            None => Ok(()),
+            Some(_) => Err(ReadError::Syntax("expected nothing after the object")),
+        })
+        .map_err(ComposeError)
+    }
+
+    /// Adds the entries of a MessagePack map at the start of `bytes`, and returns its length.
+    ///
+    /// # Errors
+    /// The bytes do not start with a complete map, or the record can't be kept.
+    pub fn msgpack_map(&mut self, bytes: &[u8]) -> Result<usize, ComposeError> {
+        from_msgpack::read_entries(bytes, &mut self.builder).map_err(ComposeError)
+    }
+
+    /// Ends a record: appends it, or if `composed` or the record itself fails for a reason that concerns only it, sets
+    /// aside the bytes that `sent` returns.
+    ///
+    /// # Errors
+    /// The body can't be read further, or exceeds a limit. Nothing of it is in the batch then.
+    pub fn end(
+        &mut self,
+        composed: Result<(), ComposeError>,
+        sent: impl FnOnce() -> Vec<u8>,
+    ) -> Result<(), SyntaxError> {
+        match composed.and_then(|()| self.builder.finish(self.out).map_err(ComposeError)) {
+            Ok(()) => {
+                self.index += 1;
+                self.check()
+            }
+            Err(ComposeError(ReadError::Record(fault))) => self.reject(fault.reason().to_owned(), sent()),
+            Err(ComposeError(stop)) => Err(self.stop(stop)),
+        }
+    }
+
+    /// Sets a record aside instead of ending it.
+    ///
+    /// # Errors
+    /// The body exceeds a limit. Nothing of it is in the batch then.
+    pub fn reject(&mut self, error: String, sent: Vec<u8>) -> Result<(), SyntaxError> {
+        self.budget.bad.push(RejectedRecord { index: self.index, error, bytes: sent });
+        self.index += 1;
+        self.check()
+    }
+
+    /// Records begun and ended so far, rejected ones too.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.index
+    }
+
+    /// Returns the records that were rejected.
+    #[must_use]
+    pub fn finish(self) -> Vec<RejectedRecord> {
+        self.budget.bad
+    }
+
+    fn check(&mut self) -> Result<(), SyntaxError> {
+        self.budget.check(self.out).map_err(|stop| self.stop(stop))
+    }
+
+    fn stop(&mut self, stop: ReadError) -> SyntaxError {
+        self.out.truncate(self.before);
+        SyntaxError::new(0, stop)
+    }
+}
+
+/// Text as UTF-8, with U+FFFD for what is not.
+fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
+    match String::from_utf8_lossy(text) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+/// Writes one value. Dropped without a call, it leaves an invalid record.
+#[must_use = "every entry and every item has a value"]
+pub struct ValueWriter<'w> {
+    out: &'w mut Vec<u8>,
+    fingerprints: &'w mut Fingerprints,
+    /// The depth of the value if it is a list or a map.
+    depth: usize,
+}
+
+impl ValueWriter<'_> {
+    /// Nil.
+    pub fn nil(self) {
+        write::nil(self.out);
+    }
+
+    /// A truth value.
+    pub fn bool(self, value: bool) {
+        write::bool(self.out, value);
+    }
+
+    /// An integer.
+    pub fn int(self, value: i64) {
+        write::int(self.out, value);
+    }
+
+    /// An integer without a sign.
+    pub fn uint(self, value: u64) {
+        write::uint(self.out, value);
+    }
+
+    /// A float.
+    pub fn float(self, value: f64) {
+        write::float(self.out, value);
+    }
+
+    /// Text; what is not UTF-8 becomes U+FFFD.
+    pub fn text(self, text: &[u8]) {
+        write::str_bytes(self.out, &valid_text(text));
+    }
+
+    /// Bytes.
+    pub fn bytes(self, bytes: &[u8]) {
+        write::bin(self.out, bytes);
+    }
+
+    /// The value that a JSON text has.
+    ///
+    /// # Errors
+    /// The text is not exactly one value, or that is too deep.
+    pub fn json(self, text: &[u8]) -> Result<(), ComposeError> {
+        let mut json = Json::new(text);
+        let read = json.value(self.out, self.fingerprints, self.depth).and_then(|()| match json.peek() {
+            None => Ok(()),
+            Some(_) => Err(ReadError::Syntax("expected nothing after the value")),
+        });
+        read.map_err(ComposeError)
+    }
+
+    /// The MessagePack value at the start of `bytes`. Returns its length.
+    ///
+    /// # Errors
+    /// The bytes do not start with a complete value, or that is too deep.
+    pub fn msgpack(self, bytes: &[u8]) -> Result<usize, ComposeError> {
+        from_msgpack::copy(bytes, self.out, self.fingerprints, self.depth).map_err(ComposeError)
+    }
+
+    /// A list.
+    ///
+    /// # Errors
+    /// That of `write`, or the list is too deep.
+    pub fn list(
+        mut self,
+        write: impl FnOnce(&mut ListWriter<'_>) -> Result<(), ComposeError>,
+    ) -> Result<(), ComposeError> {
+        let header = self.begins(ARRAY[0])?;
+        let mut list = ListWriter { out: self.out, fingerprints: self.fingerprints, depth: self.depth + 1, count: 0 };
+        write(&mut list)?;
+        let count = list.count;
+        patch_header(self.out, header, count, ARRAY);
+        Ok(())
+    }
+
+    /// A map. Of entries with the same key, the last stays.
+    ///
+    /// # Errors
+    /// That of `write`, or the map is too deep.
+    pub fn map(
+        mut self,
+        write: impl FnOnce(&mut MapWriter<'_>) -> Result<(), ComposeError>,
+    ) -> Result<(), ComposeError> {
+        let header = self.begins(MAP[0])?;
+        let keys = KeySet::new(self.fingerprints);
+        let mut map = MapWriter { out: self.out, fingerprints: self.fingerprints, depth: self.depth + 1, keys };
+        write(&mut map)?;
+        let keys = map.keys;
+        let count = keys.finish(self.fingerprints, self.out, header + 1);
+        patch_header(self.out, header, count, MAP);
+        Ok(())
+    }
+
+    /// Reserves a header, and returns its place.
+    fn begins(&mut self, marker: u8) -> Result<usize, ComposeError> {
+        if self.depth > MAX_DEPTH {
+            return Err(ComposeError(ReadError::Record(RecordFault::TooDeep)));
+        }
+        self.out.push(marker);
+        Ok(self.out.len() - 1)
+    }
+}
+
+/// Writes the items of a list.
+pub struct ListWriter<'w> {
+    out: &'w mut Vec<u8>,
+    fingerprints: &'w mut Fingerprints,
+    depth: usize,
+    count: u32,
+}
+
+impl ListWriter<'_> {
+    /// The next item.
+    pub fn item(&mut self) -> ValueWriter<'_> {
+        self.count += 1;
+        ValueWriter { out: self.out, fingerprints: self.fingerprints, depth: self.depth }
+    }
+}
+
+/// Writes the entries of a map.
+pub struct MapWriter<'w> {
+    out: &'w mut Vec<u8>,
+    fingerprints: &'w mut Fingerprints,
+    depth: usize,
+    keys: KeySet,
+}
+
+impl MapWriter<'_> {
+    /// The value of the next entry.
+    pub fn entry(&mut self, key: &[u8]) -> ValueWriter<'_> {
+        let key = valid_text(key);
+        self.keys.add(fingerprint(&key), self.fingerprints);
+        write::str_bytes(self.out, &key);
+        ValueWriter { out: self.out, fingerprints: self.fingerprints, depth: self.depth }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Aliases, write_json};
+
+    const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
+
+    fn composed(compose: impl FnOnce(&mut Composer<'_, '_>)) -> (Vec<serde_json::Value>, Vec<RejectedRecord>) {
+        let aliases = Aliases::default();
+        let defaults = Defaults {
+            received_ns: RECEIVED_NS,
+            source: "test",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: false,
+        };
+        let mut batch = Batch::new();
+        let mut composer = Composer::new(&defaults, &mut batch);
+        compose(&mut composer);
+        let bad = composer.finish();
+        let json = |record| {
+            let mut json = Vec::new();
+            write_json(record, &mut json);
+            serde_json::from_slice(&json).expect("JSON")
+        };
+        (batch.iter().map(json).collect(), bad)
+    }
+
+    #[test]
+    fn what_the_format_gives_wins_and_entries_keep_their_names() {
+        let (records, _) = composed(|composer| {
+            composer.begin();
+            composer.source(b"envelope");
+            composer.level(Level::Error);
+            composer.json_object(br#"{"source":"own","severity":"debug","msg":"hello","n":1}"#).expect("an object");
+            composer.fallback_source(b"unused");
+            composer.end(Ok(()), Vec::new).expect("kept");
+        });
+        let due = json!({"timestamp": "2023-11-14T22:13:20.000000000Z", "level": "ERROR", "source": "envelope",
+            "message": "hello", "n": 1, "severity": "debug", "source_original": "own"});
+        assert_eq!(records, [due]);
+    }
+
+    #[test]
+    fn fallbacks_are_only_for_what_nothing_else_gives_and_end_with_their_record() {
+        let (records, _) = composed(|composer| {
+            for object in [&br#"{"message":"a"}"#[..], br#"{"message":"b","service":"own","level":"warn","ts":1}"#] {
+                composer.begin();
+                composer.fallback_source(b"stream");
+                composer.fallback_level(Level::Debug);
+                composer.fallback_time(RECEIVED_NS + 1);
+                composer.json_object(object).expect("an object");
+                composer.end(Ok(()), Vec::new).expect("kept");
+            }
+            composer.begin();
+            composer.message(b"c");
+            composer.end(Ok(()), Vec::new).expect("kept");
+        });
+        let heads: Vec<_> = records
+            .iter()
+            .map(|record| ["timestamp", "level", "source"].map(|key| record[key].as_str().expect("text").to_owned()))
+            .collect();
+        assert_eq!(heads[0], ["2023-11-14T22:13:20.000000001Z", "DEBUG", "stream"]);
+        assert_eq!(heads[1], ["1970-01-01T00:00:01.000000000Z", "WARNING", "own"]);
+        assert_eq!(heads[2], ["2023-11-14T22:13:20.000000000Z", "INFO", "test"]);
+    }
+
+    #[test]
+    fn values_nest_and_of_equal_keys_the_last_stays() {
+        let (records, _) = composed(|composer| {
+            composer.begin();
+            let written = composer.entry(b"a", |value| {
+                value.map(|map| {
+                    map.entry(b"x").int(1);
+                    map.entry(b"y\xff").list(|list| {
+                        list.item().bool(true);
+                        list.item().json(br#"{"deep":[1.5]}"#)?;
+                        list.item().nil();
+                        Ok(())
+                    })?;
+                    map.entry(b"x").text(b"two");
+                    Ok(())
+                })
+            });
+            composer.message(b"m");
+            composer.end(written, Vec::new).expect("kept");
+        });
+        assert_eq!(records[0]["a"], json!({"x": "two", "y\u{fffd}": [true, {"deep": [1.5]}, null]}));
+    }
+
+    #[test]
+    fn a_record_that_is_too_deep_is_rejected_and_the_next_is_kept() {
+        fn deep(value: ValueWriter<'_>) -> Result<(), ComposeError> {
+            value.list(|list| deep(list.item()))
+        }
+        let (records, bad) = composed(|composer| {
+            composer.begin();
+            let written = composer.entry(b"deep", deep);
+            composer.end(written, || b"sent".to_vec()).expect("only this record is bad");
+            composer.begin();
+            composer.message(b"next");
+            composer.end(Ok(()), Vec::new).expect("kept");
+        });
+        assert_eq!((records.len(), bad.len()), (1, 1));
+        assert_eq!((bad[0].index, &bad[0].bytes[..]), (0, &b"sent"[..]));
+        assert!(bad[0].error.contains("64 levels"), "{}", bad[0].error);
+    }
+
+    #[test]
+    fn after_a_syntax_error_nothing_of_the_body_is_left() {
+        let (records, _) = composed(|composer| {
+            composer.begin();
+            composer.end(Ok(()), Vec::new).expect("kept");
+            composer.begin();
+            let read = composer.json_object(br#"{"a":1} x"#);
+            assert!(composer.end(read, Vec::new).is_err());
+        });
+        assert!(records.is_empty());
+    }
+}
