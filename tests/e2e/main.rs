@@ -14,6 +14,7 @@
 //! | `lines.rs` | log lines become records: the filters that parse, validate, measure and sample them |
 //! | `limits.rs` | limits of addresses and tokens: refusals, reloads, and that others don't notice |
 //! | `live.rs` | the live stream, as real clients get it: exact, resumable, contained |
+//! | `shippers.rs` | unmodified clients of other systems, one file for each protocol |
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
 //! | `kill.rs` | kill -9 under load: acknowledged records are stored exactly once |
 //! | `oracle.rs` | held records under kills, stops, swaps, reloads, a full journal: acknowledged = delivered, once |
@@ -88,6 +89,7 @@ mod search;
 mod secrets;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod shippers;
 mod signatures;
 mod sinks;
 mod stop;

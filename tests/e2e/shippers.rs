@@ -1,0 +1,68 @@
+//! Clients of other systems, unmodified: what they send arrives, and looks the same whichever protocol brought it.
+//!
+//! Each protocol has a file here. A test of a client ends with [`confirm`], which holds the table of clients in
+//! `host/ingest/README.md` to what the test has seen. `WEIR_REWRITE=1` writes the table anew.
+
+use std::fs;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use super::router::{Home, Router, eventually, repository};
+
+/// A router without filters that writes JSON lines, with more configuration.
+pub fn home(more: &str) -> Home {
+    Home::with(&format!("[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n{more}"))
+}
+
+/// The first `count` records that arrive at the sink of [`home`].
+pub fn arrived(home: &Home, count: usize) -> Vec<Value> {
+    let read = || fs::read_to_string(home.path("out.jsonl")).unwrap_or_default();
+    eventually(&format!("{count} records arrive"), || read().lines().count() >= count);
+    read().lines().map(|line| serde_json::from_str(line).expect("a line is a record")).collect()
+}
+
+/// Stops a router, and returns all records that its sink has then.
+pub fn all(home: &Home, router: Router) -> Vec<Value> {
+    let (status, said) = router.stop();
+    assert!(status.success(), "{said}");
+    arrived(home, 0)
+}
+
+/// A client as installed by `tests/run`.
+pub struct Client {
+    pub protocol: &'static str,
+    pub name: &'static str,
+    /// `PyPI`, `npm` or `Debian`. The version of a Debian package depends on the release, and is only shown.
+    pub from: &'static str,
+    pub version: String,
+}
+
+/// Checks that the documentation's table says how many records this client sent, and how many arrived.
+pub fn confirm(client: &Client, sent: usize, arrived: usize) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock();
+    let Client { protocol, name, from, version } = client;
+    let path = repository().join("host/ingest/README.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let begin = format!("| {protocol} | {name} | {from} ");
+    let row = format!("{begin}{version} | {sent} | {arrived} |");
+    let known = page.lines().find(|line| line.starts_with(&begin));
+    let counts = |row: &str| row.rsplitn(4, '|').take(3).map(str::to_owned).collect::<Vec<_>>();
+    let is_right = |known: &str| known == row || (*from == "Debian" && counts(known) == counts(&row));
+    if known.is_some_and(is_right) {
+        return;
+    }
+    if std::env::var_os("WEIR_REWRITE").is_none() {
+        panic!("{} lacks the line\n{row}\nWEIR_REWRITE=1 writes it", path.display());
+    }
+    let page = match known {
+        Some(known) => page.replace(known, &row),
+        None => {
+            let mark = "<!-- end of the table of clients -->";
+            assert!(page.contains(mark), "the table of clients has an end");
+            page.replace(mark, &format!("{row}\n{mark}"))
+        }
+    };
+    fs::write(path, page).unwrap();
+}
