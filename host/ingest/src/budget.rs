@@ -48,6 +48,11 @@ impl ByteBudget {
         self.hold_of(bytes, None)
     }
 
+    /// Nothing yet, for a sender with this account.
+    pub(crate) fn hold_for(self: &Arc<ByteBudget>, account: Arc<Account>) -> Result<HeldBytes, Refused> {
+        self.hold_of(0, Some(account))
+    }
+
     fn hold_of(self: &Arc<ByteBudget>, bytes: usize, account: Option<Arc<Account>>) -> Result<HeldBytes, Refused> {
         let flight = Arc::clone(self);
         let mut held = HeldBytes { flight, bytes: 0, base_bytes: bytes, head_of: None, account, turn: None };

@@ -1,4 +1,5 @@
-//! HTTP ingest: reads requests, turns their bodies into batches of canonical records, and answers them.
+//! Ingest: reads requests over HTTP and messages over sockets, turns them into batches of canonical records, and answers
+//! them.
 //!
 //! The path of a request: `server` accepts the connection, `connection` runs HTTP/1.1 or HTTP/2 on it, and `routes`
 //! maps the path to a handler. `post` reads the body, has the protocol turn it into a batch, submits that to the
@@ -20,6 +21,7 @@
 //! | `credentials` | what a request shows to say who sent it |
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
+//! | `sockets`, `sockets/` | listeners for protocols that are not HTTP |
 //! | `reply` | answers and refusals, as JSON |
 //! | `budget` | limits on bytes held by all requests and answers together |
 //! | `intake` | the interface to the pipeline |
@@ -52,6 +54,7 @@ mod reply;
 mod request;
 mod routes;
 mod server;
+mod sockets;
 mod tls;
 mod traffic;
 
@@ -62,4 +65,5 @@ pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
 pub use protocols::protocol_names;
 pub use server::{IngestError, Requests, serve};
+pub use sockets::{Bound, ListenAddress, Place, SOCKET_PROTOCOLS, SocketOptions, SocketProtocol, Sockets, Transport};
 pub use tls::{Certificate, Loaded, SelfSigned, Tls, TlsError, TlsFiles};

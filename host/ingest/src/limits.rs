@@ -143,6 +143,57 @@ pub const MAX_CERTIFICATE_NAME_BYTES: usize = 2048;
 /// Bytes of a query. Longer ones are refused.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
+/// Bytes of one message over a socket: of a Fluent Forward message, a line, a syslog message. Shippers batch up to 2 MiB.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Connections of one listener for sockets. Shippers keep one or a few.
+pub const MAX_SOCKET_CONNECTIONS: usize = 512;
+
+/// Bytes that are read from a connection at once: about 0.3 ms of decoding.
+pub const SOCKET_READ_BYTES: usize = 64 * 1024;
+
+/// Digits of the length at the start of a syslog message: more than [`MAX_MESSAGE_BYTES`] needs.
+pub const MAX_COUNT_DIGITS: usize = 9;
+
+/// Bytes of the path of a Unix socket, as Linux limits them.
+pub const MAX_SOCKET_PATH_BYTES: usize = 107;
+
+/// Time after which the system asks a quiet peer whether it is still there.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long a listener that is stopped has to store what it has read.
+pub const SOCKET_GRACE: Duration = Duration::from_secs(5);
+
+/// The first pause before records that were refused are offered again; it doubles up to [`RETRY_LONGEST`].
+pub const RETRY_FIRST: Duration = Duration::from_millis(20);
+/// See [`RETRY_FIRST`].
+pub const RETRY_LONGEST: Duration = Duration::from_secs(1);
+
+/// Bytes of a datagram: the most that UDP can carry.
+pub const MAX_DATAGRAM_BYTES: usize = 64 * 1024;
+
+/// Bytes of datagrams that the system keeps for a listener, if its own limit allows as much: some milliseconds of a
+/// flood.
+pub const DATAGRAM_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of datagrams that wait to be stored by one listener, while a disk stalls.
+pub const MAX_WAITING_DATAGRAM_BYTES: usize = 16 * 1024 * 1024;
+
+/// Datagrams that are read before others have a turn.
+pub const DATAGRAMS_AT_ONCE: usize = 256;
+
+/// Parts of one GELF message, as its specification limits them.
+pub const MAX_CHUNKS: usize = 128;
+
+/// How long the parts of a GELF message may take, as its specification says.
+pub const CHUNKS_WAIT: Duration = Duration::from_secs(5);
+
+/// GELF messages that wait for their parts, of one listener.
+pub const MAX_CHUNKED_MESSAGES: usize = 1024;
+
+/// Bytes of them together.
+pub const MAX_CHUNKED_BYTES: usize = 16 * 1024 * 1024;
+
 /// Bytes of a question that a protocol's client asks, which are a few dozen.
 pub const MAX_ASK_BYTES: usize = 64 * 1024;
 

@@ -14,11 +14,12 @@ const REQUESTS: &str = "weir_ingest_requests_total";
 const RECORDS: &str = "weir_ingest_records_total";
 const BYTES: &str = "weir_ingest_received_bytes_total";
 const DURATION: &str = "weir_ingest_request_duration_seconds";
-const CONNECTIONS: &str = "weir_ingest_open_connections";
-const CONNECTIONS_TOTAL: &str = "weir_ingest_connections_total";
-const TURNED_AWAY: &str = "weir_ingest_connections_turned_away_total";
+pub(crate) const CONNECTIONS: &str = "weir_ingest_open_connections";
+pub(crate) const CONNECTIONS_TOTAL: &str = "weir_ingest_connections_total";
+pub(crate) const TURNED_AWAY: &str = "weir_ingest_connections_turned_away_total";
 const FAILED: &str = "weir_ingest_connections_failed_total";
 pub(crate) const FAILED_HANDSHAKES: &str = "weir_ingest_tls_handshakes_failed_total";
+pub(crate) const DROPPED_DATAGRAMS: &str = "weir_ingest_datagrams_dropped_total";
 const IN_FLIGHT: &str = "weir_ingest_in_flight_bytes";
 
 /// Describes this crate's metrics. The binary calls it once, after installing a recorder.
@@ -37,6 +38,10 @@ pub fn describe_metrics() {
     metrics::describe_counter!(
         FAILED_HANDSHAKES,
         "TLS handshakes that failed, by reason: plain_http, timeout, client_certificate or other."
+    );
+    metrics::describe_counter!(
+        DROPPED_DATAGRAMS,
+        "Datagrams that were dropped because too many waited, or that were no part of a message, by protocol."
     );
     metrics::describe_gauge!(IN_FLIGHT, Unit::Bytes, "Bytes held for requests that are not answered yet.");
 }
@@ -91,7 +96,7 @@ impl Meters {
 }
 
 impl ProtocolMeters {
-    fn new(name: &'static str) -> ProtocolMeters {
+    pub(crate) fn new(name: &'static str) -> ProtocolMeters {
         let records = |outcome: &'static str| counter!(RECORDS, "protocol" => name, "outcome" => outcome);
         ProtocolMeters {
             name,

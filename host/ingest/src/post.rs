@@ -270,7 +270,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
 }
 
 /// Refuses a batch with a record that its sender's token is not for.
-fn check_scope(caller: &Caller, batch: &Batch) -> Result<(), Refused> {
+pub(crate) fn check_scope(caller: &Caller, batch: &Batch) -> Result<(), Refused> {
     if caller.scope().is_none() {
         return Ok(());
     }

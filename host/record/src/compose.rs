@@ -46,6 +46,12 @@ impl ComposeError {
         ComposeError(ReadError::Record(RecordFault::Other(reason)))
     }
 
+    /// Whether the bytes are not of the format.
+    #[must_use]
+    pub fn is_syntax(self) -> bool {
+        matches!(self.0, ReadError::Syntax(_))
+    }
+
     /// Why, for the sender.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -91,4 +91,5 @@ pub use patch::{Change, PatchError, apply_changes, merge_patch};
 pub use read_json::{json_to_msgpack, read_json};
 pub use record::{Head, Record};
 pub use to_json::{write_json, write_json_value};
+pub use weir_wire::token::{Token, token};
 pub use weir_wire::{Array, Map, Value, path};

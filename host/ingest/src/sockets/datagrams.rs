@@ -1,0 +1,192 @@
+//! Datagrams to records: one task empties the socket into a bounded pile, and another stores what has piled up.
+
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::{Counter, counter};
+use tokio::net::{UdpSocket, UnixDatagram};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use super::chunks::Assembler;
+use super::deliver::{Listener, NotStored, Session};
+use super::speech::{OneWay, Speech};
+use super::stream::{Frame, decode, lost};
+use crate::budget::HeldBytes;
+use crate::limits;
+use crate::metrics::DROPPED_DATAGRAMS;
+
+/// A socket that receives datagrams.
+pub(super) trait Receive {
+    fn next(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// The next one if it has arrived already.
+    fn waiting(&self, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Receive for UdpSocket {
+    async fn next(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv(buffer).await
+    }
+
+    fn waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_recv(buffer)
+    }
+}
+
+impl Receive for UnixDatagram {
+    async fn next(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.recv(buffer).await
+    }
+
+    fn waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.try_recv(buffer)
+    }
+}
+
+/// Datagrams that wait to be stored.
+struct Pile {
+    contents: Mutex<Contents>,
+    grown: Notify,
+    dropped: Counter,
+}
+
+struct Contents {
+    bytes: Vec<u8>,
+    frames: Vec<Range<usize>>,
+    held: HeldBytes,
+    /// No more will come.
+    is_complete: bool,
+}
+
+impl Pile {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        // A panic can't leave it inconsistent: the bytes are added before their range.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, datagram: &[u8]) {
+        let contents = &mut *self.contents();
+        let length = contents.bytes.len() + datagram.len();
+        if length > limits::MAX_WAITING_DATAGRAM_BYTES || contents.held.resize(2 * length).is_err() {
+            self.dropped.increment(1);
+            return;
+        }
+        let start = contents.bytes.len();
+        contents.bytes.extend_from_slice(datagram);
+        contents.frames.push(start..length);
+    }
+}
+
+/// Receives datagrams until `shutdown` completes, and then stores those that wait.
+pub(super) async fn serve(listener: &Arc<Listener>, socket: &impl Receive, shutdown: impl Future<Output = ()>) {
+    let Speech::OneWay(protocol) = &listener.options.protocol.speech else { return };
+    let (stop, stopped) = watch::channel(false);
+    let session = Session::of_datagrams(listener, &stopped);
+    // Nothing is held yet, so there is room.
+    let Ok(held) = session.hold() else { return };
+    let pile = Pile {
+        contents: Mutex::new(Contents { bytes: Vec::new(), frames: Vec::new(), held, is_complete: false }),
+        grown: Notify::new(),
+        dropped: counter!(DROPPED_DATAGRAMS, "protocol" => listener.options.protocol.name),
+    };
+    let receiving = async {
+        receive(&session, protocol, socket, &pile, shutdown).await;
+        pile.contents().is_complete = true;
+        pile.grown.notify_one();
+    };
+    let storing = store(&session, protocol, &pile);
+    tokio::select! {
+        ((), ended) = async { tokio::join!(receiving, storing) } => {
+            if let Err(reason) = ended {
+                listener.closes(&session.peer, &reason);
+            }
+        }
+    }
+    drop(stop);
+}
+
+async fn receive(
+    session: &Session,
+    protocol: &OneWay,
+    socket: &impl Receive,
+    pile: &Pile,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut buffer = vec![0; limits::MAX_DATAGRAM_BYTES];
+    let mut assembler = protocol.has_chunks.then(|| Assembler::new(session.listener.options.max_message_bytes));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let mut received = tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            received = socket.next(&mut buffer) => received,
+        };
+        for _ in 0..limits::DATAGRAMS_AT_ONCE {
+            match received {
+                Ok(length) => {
+                    session.listener.meters.bytes.increment(length as u64);
+                    let datagram = &buffer[..length];
+                    match &mut assembler {
+                        None => pile.add(datagram),
+                        Some(assembler) => match assembler.add(datagram) {
+                            Ok(Some(message)) => pile.add(&message),
+                            Ok(None) => {}
+                            Err(reason) => {
+                                pile.dropped.increment(1);
+                                session.listener.closes(&session.peer, reason);
+                            }
+                        },
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // What the last datagram of somebody else has caused.
+                Err(error) => tracing::debug!(%error, "receiving a datagram"),
+            }
+            received = socket.waiting(&mut buffer);
+        }
+        pile.grown.notify_one();
+        // Others on this thread have their turn, even if datagrams come without a pause.
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), String> {
+    loop {
+        pile.grown.notified().await;
+        loop {
+            let (bytes, frames, is_complete) = {
+                let mut contents = pile.contents();
+                let taken = (std::mem::take(&mut contents.bytes), std::mem::take(&mut contents.frames));
+                (taken.0, taken.1, contents.is_complete)
+            };
+            let frames: Vec<Frame> = frames.into_iter().map(|content| Frame { content, is_cut: false }).collect();
+            if frames.is_empty() {
+                if is_complete {
+                    return Ok(());
+                }
+                break;
+            }
+            let received_ns = weir_record::time::now_ns();
+            let storing = session.store(|| Ok(decode(session, protocol, &bytes, &frames, received_ns)));
+            let stored = if is_complete {
+                timeout(limits::SOCKET_GRACE, storing).await.unwrap_or(Err(NotStored::Stopping))
+            } else {
+                storing.await
+            };
+            match stored {
+                Ok(_) => {}
+                Err(NotStored::Refused(reason)) => session.listener.closes(&session.peer, &reason),
+                Err(NotStored::Stopping) => return Err(lost(frames.len())),
+            }
+            if let Ok(mut contents) = pile.contents.lock() {
+                let length = contents.bytes.len();
+                // Less than before, so there is room.
+                _ = contents.held.resize(2 * length);
+            }
+        }
+    }
+}
