@@ -31,6 +31,7 @@
 //! | `certificates.rs` | the certificate of the servers, and changes of its files |
 //! | `tokens.rs` | the tokens of the configuration and of the data folder |
 //! | `levels.rs` | minimum levels, changed while the router runs |
+//! | `listeners.rs` | the listeners of `[[listen]]` |
 //! | `control.rs`, `control/` | what the API reports about the router and changes in it |
 //! | `erase.rs`, `erase/` | erases records from everything that Weir keeps |
 //! | `sample.rs` | recent records on which new filters are tested |
@@ -54,6 +55,7 @@ mod identity;
 mod intake;
 mod levels;
 mod limits;
+mod listeners;
 mod live;
 mod logging;
 mod parts;

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::certificates::{Certificates, PreparedFiles};
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
+use crate::listeners::Listeners;
 use crate::parts;
 use crate::pipeline::PipelineState;
 use crate::quarantine::Quarantine;
@@ -46,6 +47,7 @@ pub struct Reload {
     certificates: Option<Arc<Lock<Certificates>>>,
     filters: Arc<Lock<FilterSet>>,
     sink_set: Arc<Mutex<SinkSet>>,
+    listeners: Arc<Mutex<Listeners>>,
     quarantine: Arc<Quarantine>,
     shared: Arc<PipelineState>,
 }
@@ -81,6 +83,7 @@ impl Reload {
             certificates: router.certificates.clone(),
             filters: router.filters.clone(),
             sink_set: router.sink_set.clone(),
+            listeners: router.listeners.clone(),
             quarantine: router.quarantine.clone(),
             shared: router.shared.clone(),
         };
@@ -158,6 +161,7 @@ impl Reload {
         let files = settings.tls.as_ref().filter(|files| Some(*files) != self.settings.tls.as_ref());
         let files = files.filter(|_| self.certificates.is_some()).map(PreparedFiles::read).transpose()?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
+        self.listeners.lock().await.apply(&settings.listeners).await?;
         if let (Some(certificates), Some(files)) = (&self.certificates, files) {
             lock(certificates).publish(files);
         }

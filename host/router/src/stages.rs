@@ -17,6 +17,7 @@ use metrics::counter;
 use weir_journal::Journal;
 
 use crate::limits;
+use crate::listeners::Listeners;
 use crate::sink_set::SinkSet;
 use crate::wiring::lock;
 
@@ -113,10 +114,15 @@ impl Pauses {
     }
 }
 
-/// Supervises sinks and journal while the router runs; returns the reason if it can't continue.
-pub async fn watch(sink_set: Arc<tokio::sync::Mutex<SinkSet>>, journal: Journal) -> anyhow::Error {
+/// Supervises sinks, listeners and journal while the router runs; returns the reason if it can't continue.
+pub async fn watch(
+    sink_set: Arc<tokio::sync::Mutex<SinkSet>>,
+    listeners: Arc<tokio::sync::Mutex<Listeners>>,
+    journal: Journal,
+) -> anyhow::Error {
     loop {
         tokio::time::sleep(limits::WATCH).await;
+        listeners.lock().await.restart_ended().await;
         if journal.has_ended() {
             let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer thread ended".to_owned());
             return anyhow::anyhow!("the journal has stopped: {reason}");

@@ -38,6 +38,7 @@ use crate::held;
 use crate::identity;
 use crate::intake::RouterIntake;
 use crate::levels::Levels;
+use crate::listeners::Listeners;
 use crate::live;
 use crate::parts;
 use crate::pipeline::{Pipeline, PipelineState};
@@ -60,6 +61,7 @@ pub struct Router {
     pub stream_address: Option<SocketAddr>,
     pub filters: Arc<Lock<FilterSet>>,
     pub sink_set: Arc<Mutex<SinkSet>>,
+    pub listeners: Arc<Mutex<Listeners>>,
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
@@ -167,16 +169,21 @@ impl Router {
         };
         let certificates = Certificates::open(files, tls, data, &shared)?.map(|found| Arc::new(Lock::new(found)));
         let requests = Requests::default();
+        let is_open = settings.http.insecure_open;
+        let mut listeners = Listeners::new(options.clone(), intake.clone(), requests.clone(), is_open);
+        listeners.apply(&settings.listeners).await?;
+        let listeners = Arc::new(Mutex::new(listeners));
         let servers = Servers::start(listener, stream_listener, &options, &intake, &requests);
         let tokens = Arc::new(Lock::new(tokens));
         let watching_tokens = tokens::watch(tokens.clone());
         let watching_certificates = certificates.clone().map(certificates::watch);
-        let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
+        let watching = tokio::spawn(stages::watch(sink_set.clone(), listeners.clone(), journal.clone()));
         Ok(Self {
             address,
             stream_address,
             filters,
             sink_set,
+            listeners,
             quarantine,
             journal,
             pipeline,

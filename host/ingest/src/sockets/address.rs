@@ -101,10 +101,19 @@ impl ListenAddress {
         }
     }
 
+    /// The IP address and port; `None` for a Unix socket.
+    #[must_use]
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self.place {
+            Place::Ip(address) => Some(address),
+            Place::Path(_) => None,
+        }
+    }
+
     /// Whether other machines reach it.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
-        matches!(self.place, Place::Ip(address) if !address.ip().to_canonical().is_loopback())
+        self.ip().is_some_and(|address| !address.ip().to_canonical().is_loopback())
     }
 
     /// Binds it.
@@ -158,6 +167,15 @@ pub(super) enum Socket {
 }
 
 impl Bound {
+    /// The TCP socket, if it is one.
+    #[must_use]
+    pub fn into_tcp(self) -> Option<TcpListener> {
+        match self.0 {
+            Socket::Tcp(socket, _) => Some(socket),
+            _ => None,
+        }
+    }
+
     /// The address that was bound, if it has a port: the one in the configuration may be 0.
     #[must_use]
     pub fn ip_address(&self) -> Option<SocketAddr> {

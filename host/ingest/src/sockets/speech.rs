@@ -56,6 +56,12 @@ impl PartialEq for SocketProtocol {
     }
 }
 
+impl std::fmt::Debug for SocketProtocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl SocketProtocol {
     /// The protocol of this name.
     #[must_use]

@@ -22,6 +22,11 @@ pub const MAX_SINKS: usize = 64;
 /// `sink.fallback_after`: if shorter, brief failures would use the fallback; if longer, it would be useless.
 pub const FALLBACK_AFTER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
+/// Listeners: each has a socket and a task.
+pub const MAX_LISTENERS: usize = 64;
+/// `listen.max_message`, bytes: as for a body.
+pub const MESSAGE_BYTES: RangeInclusive<u64> = KIB..=GIB;
+
 /// `http.max_body`, bytes: less would refuse ordinary batches, more would let one request fill the memory.
 pub const BODY_BYTES: RangeInclusive<u64> = KIB..=GIB;
 /// `http.max_decompressed`, bytes: as for the body.

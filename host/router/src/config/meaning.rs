@@ -8,6 +8,7 @@ mod chosen;
 mod encryption;
 mod filters;
 pub(super) mod hints;
+mod listen;
 mod live;
 mod place;
 mod quota;
@@ -59,6 +60,7 @@ pub(super) fn read(
     let asks_for_certificates = raw.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
     let tokens = reader.tokens(&at.key("token"), raw.token, folder, asks_for_certificates);
     let tls = reader.tls(&at.key("tls"), raw.tls, folder);
+    let listeners = reader.listeners(&at.key("listen"), raw.listen, folder, tls.as_ref());
     Settings {
         folder: folder.to_owned(),
         data,
@@ -66,6 +68,7 @@ pub(super) fn read(
         auto_load: raw.auto_load,
         trusted_keys: raw.trusted_keys.map(|keys| reader.trusted_keys(&at.key("trusted_keys"), &keys)),
         http: reader.http(&at.key("http"), &raw.http),
+        listeners,
         live: reader.live(&at.key("live"), &raw.live, environment),
         limits: reader.quota(&at.key("limits"), &raw.limits),
         tokens,

@@ -40,8 +40,9 @@ pub use address::address;
 pub use names::{is_name, name_rule};
 pub use schema::schema;
 pub use settings::{
-    CanarySettings, EncryptionSettings, FilterSettings, Keep, KeySource, LogFormat, LogSettings, Module, OnError,
-    Overrides, Settings, SinkSettings, StandardKey, Sync, TokenSecret, TokenSettings, WhenFull,
+    CanarySettings, EncryptionSettings, FilterSettings, Keep, KeySource, ListenSettings, LogFormat, LogSettings,
+    Module, OnError, Overrides, Settings, SinkSettings, Spoken, StandardKey, Sync, TokenSecret, TokenSettings,
+    WhenFull,
 };
 
 /// The output of `weir config init`.

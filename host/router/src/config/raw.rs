@@ -5,6 +5,8 @@
 //! `meaning`. Required keys are an `Option` here and required in the schema, so that a file with errors can still be
 //! checked.
 
+mod listen;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_document::Secret;
 use weir_document::units::{Size, TimeSpan};
+
+pub(super) use listen::Listen;
 
 /// Configuration of Weir. Without `Debug`, because options of sinks and filters can be secrets.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +35,8 @@ pub(super) struct Config {
     pub trusted_keys: Option<Vec<String>>,
     /// The HTTP server that receives records, and its limits.
     pub http: Http,
+    /// Other addresses to listen on, and what their senders speak. Default: none.
+    pub listen: Vec<Listen>,
     /// Encryption of all connections. Default: none.
     pub tls: Option<Tls>,
     /// The live stream of records, for the page and for programs.
@@ -521,6 +527,7 @@ impl Default for Config {
             auto_load: false,
             trusted_keys: None,
             http: Http::default(),
+            listen: Vec::new(),
             tls: None,
             live: Live::default(),
             limits: Limits::default(),

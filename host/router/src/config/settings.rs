@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use weir_access::{Quota, TokenHash};
 use weir_engine::PublicKey;
-use weir_ingest::TlsFiles;
+use weir_ingest::{ListenAddress, SocketProtocol, TlsFiles, Transport};
 use weir_record::Level;
 
 use super::diff::AtStart;
@@ -20,7 +20,7 @@ pub use super::raw::{Keep, LogFormat, LogLevel, OnError, StandardKey, WhenFull};
 use super::{meaning, raw};
 use weir_document::Diagnostics;
 use weir_document::Environment;
-use weir_document::{Node, Value as Written};
+use weir_document::{Node, Secret, Value as Written};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,7 @@ pub struct Settings {
     /// Whose modules may run; `None`: everyone's.
     pub trusted_keys: Option<Vec<PublicKey>>,
     pub http: HttpSettings,
+    pub listeners: Vec<ListenSettings>,
     pub live: LiveSettings,
     /// Of each address.
     pub limits: Quota,
@@ -67,6 +68,44 @@ pub struct HttpSettings {
     pub max_connections: usize,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
+}
+
+/// Another address to listen on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListenSettings {
+    pub protocol: Spoken,
+    pub address: ListenAddress,
+    /// `None`: the name of the protocol.
+    pub source: Option<String>,
+    pub max_message_bytes: u64,
+    pub max_connections: usize,
+    pub shared_key: Option<Secret>,
+    pub users: Vec<(String, Secret)>,
+}
+
+/// What the senders of a listener speak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Spoken {
+    /// Everything that is received over HTTP.
+    Http,
+    Socket(&'static SocketProtocol),
+}
+
+impl Spoken {
+    /// What it can be spoken over, the usual one first.
+    pub fn transports(self) -> &'static [Transport] {
+        match self {
+            Spoken::Http => &[Transport::Tcp, Transport::Tls],
+            Spoken::Socket(protocol) => protocol.transports,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Spoken::Http => "http",
+            Spoken::Socket(protocol) => protocol.name,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,7 @@
 //!
 //! | file | tests |
 //! |---|---|
+//! | `listen` | listeners |
 //! | `mistakes` | the exact report for every kind of error |
 //! | `files` | encodings, line endings, size and depth of files |
 //! | `settings` | the settings of valid files |
@@ -15,6 +16,7 @@ mod changes;
 mod documents;
 mod files;
 mod hints;
+mod listen;
 mod mistakes;
 mod reference;
 mod refusals;

@@ -71,6 +71,7 @@ impl Router {
         self.shared.engine.stop_compiling();
         let Servers { serving, streaming, stop } = self.servers;
         drop(stop);
+        self.listeners.lock().await.stop().await;
         // Streams last until they are ended.
         self.api.close(limits::STREAMS_END).await;
         drop(self.reading);
