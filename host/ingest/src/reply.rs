@@ -167,6 +167,11 @@ impl Taken {
         Taken { accepted, quarantined, rejected, rejected_at, notes: Vec::new(), errors: problems }
     }
 
+    /// Whether a filter rejected every record.
+    pub(crate) fn is_all_rejected(&self) -> bool {
+        self.accepted == 0 && self.quarantined == 0 && self.rejected > 0
+    }
+
     /// The counts only.
     pub(crate) fn shortened(self) -> Taken {
         Taken { errors: Vec::new(), ..self }
@@ -189,10 +194,21 @@ pub(crate) fn answer(outcome: &Result<Taken, Refused>) -> Answer {
     }
 }
 
+/// The answer of a protocol that confirms with this status and no body. What is refused is answered as by Weir's own.
+pub(crate) fn confirmed_by(status: StatusCode, outcome: &Result<Taken, Refused>) -> Answer {
+    match outcome {
+        Ok(taken) if !taken.is_all_rejected() => {
+            let mut answer = Response::new(Full::default());
+            *answer.status_mut() = status;
+            answer
+        }
+        outcome => answer(outcome),
+    }
+}
+
 /// `200 {"accepted":N}` with the errors of individual records; 422 if all records were rejected.
 fn taken_answer(taken: &Taken) -> Answer {
-    let nothing_kept = taken.accepted == 0 && taken.quarantined == 0;
-    let all_rejected = nothing_kept && taken.rejected > 0;
+    let all_rejected = taken.is_all_rejected();
     let mut text = String::with_capacity(32 + 128 * taken.errors.len());
     text.push('{');
     if all_rejected {

@@ -5,9 +5,12 @@
 //! answer. Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
 
 pub(crate) mod forward;
+pub(crate) mod gelf;
 pub(crate) mod lines;
 pub(crate) mod syslog;
 mod timeseries;
+#[cfg(test)]
+mod tried;
 mod weir;
 
 use hyper::{HeaderMap, Method, http::request::Parts};
@@ -20,7 +23,7 @@ use crate::{
 };
 
 /// All protocols, in the order in which their paths are tried.
-pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL, timeseries::PROTOCOL];
+pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL, timeseries::PROTOCOL, gelf::PROTOCOL];
 
 /// A way of sending records over HTTP.
 pub(crate) struct Protocol {
