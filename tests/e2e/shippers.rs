@@ -3,7 +3,14 @@
 //! Each protocol has a file here. A test of a client ends with [`confirm`], which holds the table of clients in
 //! `host/ingest/README.md` to what the test has seen. `WEIR_REWRITE=1` writes the table anew.
 
+mod forward;
+mod gelf;
+mod given;
+mod lines;
+mod syslog;
+
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -13,6 +20,18 @@ use super::router::{Home, Router, eventually, repository};
 /// A router without filters that writes JSON lines, with more configuration.
 pub fn home(more: &str) -> Home {
     Home::with(&format!("[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n{more}"))
+}
+
+/// Where the listener of a protocol listens, if that is `127.0.0.1:0` in the configuration.
+pub fn listener(router: &Router, protocol: &str) -> SocketAddr {
+    let said = format!("receives {protocol} on ");
+    let address = || {
+        let lines = router.stderr();
+        let (_, after) = lines.split_once(&said)?;
+        after.split_whitespace().next()?.rsplit("//").next()?.parse().ok()
+    };
+    eventually("the listener has said where it is", || address().is_some());
+    address().unwrap()
 }
 
 /// The first `count` records that arrive at the sink of [`home`].

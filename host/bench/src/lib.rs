@@ -21,6 +21,7 @@
 //! | `stream.rs` | clients of the live stream under load |
 //! | `tls.rs` | the cost of TLS |
 //! | `fair.rs` | a sender of few records while another one floods |
+//! | `protocols.rs`, `protocols/` | the cost of a record in each protocol |
 //! | `tokens.rs` | what checking a token costs |
 //! | `compile.rs` | throughput while a large module is compiled |
 //! | `table.rs` | the printed table |
@@ -34,6 +35,7 @@ mod fair;
 pub mod floor;
 mod load;
 mod outage;
+mod protocols;
 pub mod records;
 mod stream;
 mod swap;
@@ -49,13 +51,14 @@ use child::Child;
 use table::Row;
 
 /// Cases whose results are text, not rows of the table.
-const REPORTS: [(&str, Report); 6] = [
+const REPORTS: [(&str, Report); 7] = [
     (swap::NAME, swap::report),
     (outage::NAME, outage::report),
     (stream::NAME, stream::report),
     (fair::NAME, fair::report),
     (tls::NAME, tls::report),
     (tokens::NAME, tokens::report),
+    (protocols::NAME, protocols::report),
 ];
 
 /// The module of the filter `redact`, which some cases replace with new versions of itself.
@@ -75,6 +78,7 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
         (fair::NAME, "the latency of one sender while another one floods"),
         (tokens::NAME, "one record a request, with and without a token"),
         (tls::NAME, "records and new connections with and without TLS"),
+        (protocols::NAME, "what a record costs in each protocol"),
         (SEARCH, "queries of stored records, in files and in SQLite; not run by default"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];

@@ -45,6 +45,11 @@ pub struct Body {
 }
 
 impl Body {
+    /// A body that is the same whenever it is sent.
+    pub fn fixed(bytes: Vec<u8>, records: u64) -> Body {
+        Body { bytes, records, kept: records, times: Vec::new() }
+    }
+
     /// Sets the times for the `number`-th body that is sent.
     pub fn set_times(&self, bytes: &mut [u8], number: u64) {
         for (at, record) in self.times.iter().zip(number * self.records..) {

@@ -1,10 +1,10 @@
 //! What each form of a message becomes, and that nothing else is taken.
 
 use serde_json::json;
-use weir_record::{Aliases, Defaults, Level};
+use weir_record::Aliases;
 
 use super::*;
-use crate::protocols::{RECEIVED_NS, mutated, records_of};
+use crate::protocols::tried::{defaults, mutations, records_of};
 
 /// MessagePack of JSON; a text that begins with `time:` becomes an `EventTime` of one second and these nanoseconds.
 fn packed(value: &serde_json::Value) -> Vec<u8> {
@@ -47,14 +47,7 @@ fn read(message: &[u8]) -> Result<(Vec<serde_json::Value>, Option<Vec<u8>>), Str
     let mut held = crate::budget::ByteBudget::new(1 << 20).hold(0).expect("there is room");
     let entries = message.entries(1 << 16, &mut held)?;
     let aliases = Aliases::default();
-    let defaults = Defaults {
-        received_ns: RECEIVED_NS,
-        source: "forward",
-        level: Level::Info,
-        context: &[],
-        aliases: &aliases,
-        keeps_routes: false,
-    };
+    let defaults = defaults(&aliases);
     let mut batch = Batch::new();
     let mut composer = Composer::new(&defaults, &mut batch);
     compose_all(message.tag, &entries, &mut composer)?;
@@ -153,7 +146,7 @@ fn damaged_messages_are_read_or_refused() {
         packed(&json!(["tag", "time:7", {"log": "x"}, {"chunk": "c", "compressed": "gzip"}])),
     ];
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
-    mutated(&seeds, |message| {
+    mutations(&seeds, |message| {
         let mut end = MessageEnd::default();
         if let Ok(Some(length)) = end.find(message) {
             _ = read(&message[..length]);

@@ -35,6 +35,7 @@ use super::{Example, Posted, Protocol, Read};
 use crate::{
     reply::{self, Refused},
     request::{self, Encoding},
+    sockets::{Framing, OneWay, SocketProtocol, Speech, Transport},
 };
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -106,6 +107,19 @@ fn broken(error: &SyntaxError) -> Refused {
     }
     Refused::syntax(*offset, format!("the body can't be read as GELF, at byte {offset}: {reason}"))
 }
+
+/// GELF over UDP, where messages can be compressed and in parts, and over TCP, where a null byte ends them.
+pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
+    name: "gelf",
+    summary: "GELF: UDP with chunks and compression, or messages with a null byte between them over TCP",
+    transports: &[Transport::Udp, Transport::Tcp, Transport::Tls],
+    has_key: false,
+    speech: Speech::OneWay(OneWay {
+        framing: Framing::Nulls,
+        has_chunks: true,
+        compose: |message, _, composer| compose(message, composer),
+    }),
+};
 
 /// Adds one message to the record that `composer` has begun.
 ///

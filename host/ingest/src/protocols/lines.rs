@@ -34,7 +34,7 @@ fn compose(line: &[u8], _: i64, composer: &mut Composer<'_, '_>) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocols::composed;
+    use crate::protocols::tried::composed;
 
     #[test]
     fn objects_have_their_entries_and_everything_else_is_a_message() {

@@ -10,7 +10,7 @@ pub(crate) mod lines;
 pub(crate) mod syslog;
 mod timeseries;
 #[cfg(test)]
-mod tried;
+pub(crate) mod tried;
 mod weir;
 
 use hyper::{HeaderMap, Method, http::request::Parts};
@@ -18,6 +18,7 @@ use weir_access::Role;
 use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord};
 
 use crate::{
+    SOCKET_PROTOCOLS,
     reply::{Answer, Refused, Taken},
     request::Encoding,
 };
@@ -109,9 +110,11 @@ impl Posted<'_> {
     }
 }
 
-/// The names of all protocols, as metrics have them.
+/// The names of all protocols, as metrics have them. One that is spoken over HTTP and over sockets has one name.
 pub fn protocol_names() -> impl Iterator<Item = &'static str> {
-    PROTOCOLS.iter().map(|protocol| protocol.name)
+    let over_http = || PROTOCOLS.iter().map(|protocol| protocol.name);
+    let sockets = SOCKET_PROTOCOLS.iter().map(|protocol| protocol.name);
+    over_http().chain(sockets.filter(move |name| !over_http().any(|known| known == *name)))
 }
 
 /// The protocol for `path`, with its index in [`PROTOCOLS`].
@@ -140,85 +143,6 @@ fn fits(pattern: &str, path: &str) -> bool {
             (Some(expected), Some(segment)) if expected == segment => {}
             _ => return false,
         }
-    }
-}
-
-/// When the records of tests were received: 2023-11-14T22:13:20Z.
-#[cfg(test)]
-pub(crate) const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
-
-/// The records of a batch as JSON, for tests.
-#[cfg(test)]
-pub(crate) fn records_of(batch: &Batch) -> Vec<serde_json::Value> {
-    let json = |record| {
-        let mut json = Vec::new();
-        weir_record::write_json(record, &mut json);
-        serde_json::from_slice(&json).expect("JSON")
-    };
-    batch.iter().map(json).collect()
-}
-
-/// What frames of a protocol of sockets become, for tests. The source of records without one is `test`.
-#[cfg(test)]
-pub(crate) fn composed(
-    compose: fn(&[u8], i64, &mut weir_record::Composer<'_, '_>) -> Result<(), weir_record::ComposeError>,
-    frames: &[&[u8]],
-) -> (Vec<serde_json::Value>, Vec<RejectedRecord>) {
-    let aliases = Aliases::default();
-    let defaults = Defaults {
-        received_ns: RECEIVED_NS,
-        source: "test",
-        level: Level::Info,
-        context: &[],
-        aliases: &aliases,
-        keeps_routes: false,
-    };
-    let mut batch = Batch::new();
-    let mut composer = weir_record::Composer::new(&defaults, &mut batch);
-    for frame in frames {
-        composer.begin();
-        let composed = compose(frame, RECEIVED_NS, &mut composer);
-        composer.end(composed, || frame.to_vec()).expect("the body is not refused");
-    }
-    let bad = composer.finish();
-    (records_of(&batch), bad)
-}
-
-/// Calls `check` with thousands of damaged copies of the seeds, the same ones in every run; with the environment
-/// variable `WEIR_FUZZ_SECONDS`, with others for that long.
-#[cfg(test)]
-pub(crate) fn mutated(seeds: &[&[u8]], mut check: impl FnMut(&[u8])) {
-    let until = std::env::var("WEIR_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    let until = until.map(|seconds| std::time::Instant::now() + std::time::Duration::from_secs(seconds));
-    let mut state: u64 =
-        if until.is_some() { weir_record::time::now_ns().unsigned_abs() | 1 } else { 0x9e37_79b9_7f4a_7c15 };
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below.max(1) as u64).expect("it is below a usize")
-    };
-    let mut count = 0;
-    while until.map_or(count < 4000, |until| std::time::Instant::now() < until) {
-        let mut bytes = seeds[count % seeds.len()].to_vec();
-        for _ in 0..=random(4) {
-            let at = random(bytes.len());
-            match random(6) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at.min(bytes.len()), u8::try_from(random(256)).expect("a byte")),
-                2 if at < bytes.len() => drop(bytes.remove(at)),
-                3 => {
-                    let other = seeds[random(seeds.len())];
-                    bytes.truncate(at);
-                    bytes.extend_from_slice(&other[random(other.len())..]);
-                }
-                4 if at < bytes.len() => bytes[at] ^= 1 << random(8),
-                _ if at < bytes.len() => bytes[at] = b"\"\\[]{}<>=,:; 0\0\n\xff\x81\x93\xdd"[random(20)],
-                _ => {}
-            }
-        }
-        check(&bytes);
-        count += 1;
     }
 }
 

@@ -312,7 +312,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::protocols::{RECEIVED_NS, composed};
+    use crate::protocols::tried::{RECEIVED_NS, composed, mutations};
 
     fn read(line: &str) -> Value {
         let (mut records, bad) = composed(compose, &[line.as_bytes()]);
@@ -415,7 +415,7 @@ mod tests {
             b"<34>Nov 11 22:14:15 mymachine su[230]: 'su root' failed",
             b"<13>2003-10-11T22:14:15Z host app: m",
         ];
-        crate::protocols::mutated(&seeds, |line| {
+        mutations(&seeds, |line| {
             let (records, bad) = composed(compose, &[line]);
             assert!(records.len() == 1 && bad.is_empty(), "{}", String::from_utf8_lossy(line));
         });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hyper::Request;
-use weir_record::{Aliases, Batch, Level, RejectedRecord, write_json};
+use weir_record::{Aliases, Batch, ComposeError, Composer, Defaults, Level, RejectedRecord, write_json};
 
 use super::{Posted, Protocol};
 use crate::reply::Refused;
@@ -14,7 +14,7 @@ use crate::reply::Refused;
 /// What every record has.
 const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
 
-const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
+pub(crate) const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
 
 /// When everything is received.
 pub(super) const RECEIVED: &str = "2023-11-14T22:13:20.000000000Z";
@@ -33,12 +33,47 @@ pub(super) fn post(
     body: impl AsRef<[u8]>,
 ) -> Result<(Vec<serde_json::Value>, Vec<RejectedRecord>), Refused> {
     let (batch, bad) = read(protocol, target, headers, body.as_ref())?;
+    Ok((records_of(&batch), bad))
+}
+
+/// The records of a batch as JSON.
+pub(super) fn records_of(batch: &Batch) -> Vec<serde_json::Value> {
     let json = |record| {
         let mut json = Vec::new();
         write_json(record, &mut json);
         serde_json::from_slice(&json).expect("JSON")
     };
-    Ok((batch.iter().map(json).collect(), bad))
+    batch.iter().map(json).collect()
+}
+
+/// What records get that they lack.
+pub(super) fn defaults(aliases: &Aliases) -> Defaults<'_> {
+    Defaults {
+        received_ns: RECEIVED_NS,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases,
+        keeps_routes: false,
+    }
+}
+
+/// What frames of a protocol of sockets become: the records as JSON, and those set aside.
+pub(super) fn composed(
+    compose: fn(&[u8], i64, &mut Composer<'_, '_>) -> Result<(), ComposeError>,
+    frames: &[&[u8]],
+) -> (Vec<serde_json::Value>, Vec<RejectedRecord>) {
+    let aliases = Aliases::default();
+    let defaults = defaults(&aliases);
+    let mut batch = Batch::new();
+    let mut composer = Composer::new(&defaults, &mut batch);
+    for frame in frames {
+        composer.begin();
+        let composed = compose(frame, RECEIVED_NS, &mut composer);
+        composer.end(composed, || frame.to_vec()).expect("the body is not refused");
+    }
+    let bad = composer.finish();
+    (records_of(&batch), bad)
 }
 
 fn read(
@@ -70,26 +105,31 @@ fn read(
 
 /// Posts random mutations of bodies. Nothing may panic, and every record must be canonical.
 pub(super) fn mutated(protocol: &Protocol, target: &str, headers: &[(&str, &str)], seeds: &[&[u8]]) {
+    let count = mutations(seeds, |body| {
+        if let Ok((batch, bad)) = read(protocol, target, headers, body) {
+            for record in batch.iter() {
+                let names: HashSet<&str> = record.entries().map(|(name, _)| name).collect();
+                let said = String::from_utf8_lossy(body);
+                assert_eq!(names.len(), record.map().len(), "every entry can be read, and each once: {said:?}");
+                assert!(HEAD.iter().all(|name| names.contains(name)), "a record without a head: {said:?}");
+            }
+            assert!(bad.is_sorted_by_key(|bad| bad.index), "{:?}", String::from_utf8_lossy(body));
+        }
+    });
+    eprintln!("{}: {count} bodies", protocol.name);
+}
+
+/// Calls `check` with random mutations of bodies, and returns how many there were.
+pub(super) fn mutations(seeds: &[&[u8]], mut check: impl FnMut(&[u8])) -> u32 {
     let seconds = std::env::var(MUTATE_FOR).ok().and_then(|text| text.parse().ok());
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut count = 0;
     while end.map_or(count < MUTATIONS, |end| Instant::now() < end) {
-        let body = random.mutation(seeds);
-        if let Ok((batch, bad)) = read(protocol, target, headers, &body) {
-            for record in batch.iter() {
-                let names: HashSet<&str> = record.entries().map(|(name, _)| name).collect();
-                let said = String::from_utf8_lossy(&body);
-                assert_eq!(names.len(), record.map().len(), "every entry can be read, and each once: {said:?}");
-                assert!(HEAD.iter().all(|name| names.contains(name)), "a record without a head: {said:?}");
-            }
-            assert!(bad.is_sorted_by_key(|bad| bad.index), "{:?}", String::from_utf8_lossy(&body));
-        }
+        check(&random.mutation(seeds));
         count += 1;
     }
-    if end.is_some() {
-        eprintln!("{}: {count} bodies", protocol.name);
-    }
+    count
 }
 
 /// xorshift64.

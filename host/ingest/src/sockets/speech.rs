@@ -3,7 +3,7 @@
 use weir_record::{ComposeError, Composer};
 
 use super::Transport;
-use crate::protocols::{forward, lines, syslog};
+use crate::protocols::{forward, gelf, lines, syslog};
 
 /// A protocol that is spoken over sockets.
 pub struct SocketProtocol {
@@ -48,7 +48,7 @@ pub(crate) enum Framing {
 }
 
 /// All protocols of sockets.
-pub static SOCKET_PROTOCOLS: &[SocketProtocol] = &[forward::SOCKET, syslog::SOCKET, lines::SOCKET];
+pub static SOCKET_PROTOCOLS: &[SocketProtocol] = &[forward::SOCKET, syslog::SOCKET, gelf::SOCKET, lines::SOCKET];
 
 impl PartialEq for SocketProtocol {
     fn eq(&self, other: &SocketProtocol) -> bool {

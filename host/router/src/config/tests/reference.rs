@@ -16,6 +16,7 @@ pub(super) fn reference(schema: &Value) -> String {
     section(&mut out, schema, "Outside any section", "", &top, &[]);
     for (name, header) in [
         ("http", "`[http]`"),
+        ("listen", "`[[listen]]`"),
         ("tls", "`[tls]`"),
         ("live", "`[live]`"),
         ("limits", "`[limits]`"),
