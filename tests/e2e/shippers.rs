@@ -3,10 +3,13 @@
 //! Each protocol has a file here. A test of a client ends with [`confirm`], which holds the table of clients in
 //! `host/ingest/README.md` to what the test has seen. `WEIR_REWRITE=1` writes the table anew.
 
+mod datadog;
+mod elasticsearch;
 mod forward;
 mod gelf;
 mod given;
 mod lines;
+mod splunk;
 mod syslog;
 
 use std::fs;

@@ -142,6 +142,13 @@ impl HeldBytes {
         Ok(())
     }
 
+    /// Keeps `bytes` of what is held, for an answer, and ends the sender's turn.
+    pub(crate) fn for_answer(mut self, bytes: usize) -> HeldBytes {
+        self.shrink(self.bytes.saturating_sub(self.base_bytes + bytes));
+        self.turn = None;
+        self
+    }
+
     /// Whether `more` bytes would fit now. A hint, to refuse a long body before reading it.
     pub(crate) fn has_room(&self, more: usize) -> bool {
         let is_own = |account: &Arc<Account>| account.held().saturating_add(more) <= self.flight.address_bytes;
@@ -241,5 +248,16 @@ mod tests {
         assert!(held.resize(91).is_err());
         held.resize(90).unwrap();
         assert_eq!(flight.held_bytes(), 100);
+    }
+
+    #[test]
+    fn what_an_answer_needs_stays_held_until_it_is_sent() {
+        let flight = ByteBudget::new(100);
+        let mut held = flight.hold(10).unwrap();
+        held.grow(80).unwrap();
+        let held = held.for_answer(30);
+        assert_eq!(flight.held_bytes(), 40);
+        drop(held);
+        assert_eq!(flight.held_bytes(), 0);
     }
 }

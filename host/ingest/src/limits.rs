@@ -197,6 +197,18 @@ pub const MAX_CHUNKED_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a question that a protocol's client asks, which are a few dozen.
 pub const MAX_ASK_BYTES: usize = 64 * 1024;
 
+/// Bytes of an index name, as in Elasticsearch.
+pub const MAX_INDEX_BYTES: usize = 255;
+
+/// Bytes of the id of a document, as in Elasticsearch.
+pub const MAX_ID_BYTES: usize = 512;
+
+/// Bytes of the items in the answer to a bulk request, 70 and more for each. Clients send 500 to 10,000 documents.
+pub const MAX_BULK_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of a body that ids of its documents are made from. They contain the time of the first record.
+pub const HASHED_BYTES: usize = 4 * 1024;
+
 /// Bytes of a measurement's message, which is meant for people.
 pub const MAX_MEASURED_BYTES: usize = 1024;
 

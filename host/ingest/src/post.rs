@@ -49,7 +49,7 @@ pub(crate) async fn answer(
     let started = Instant::now();
     let protocol = &PROTOCOLS[index];
     let meters = endpoint.meters.protocol(index);
-    let (parts, outcome) = match receive(endpoint, protocol, &parts, &mut body, peer).await {
+    let (parts, outcome, held) = match receive(endpoint, protocol, &parts, &mut body, peer).await {
         Ok(received) => {
             meters.bytes.increment(received.body.len() as u64);
             take(endpoint, protocol, parts, received).await
@@ -59,15 +59,17 @@ pub(crate) async fn answer(
             if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
                 tokio::spawn(body::drain(body));
             }
-            (parts, Err(refused))
+            (parts, Err(refused), None)
         }
     };
     if let Ok(taken) = &outcome {
         meters.taken(taken);
     }
     let mut answer = (protocol.reply)(&parts, &outcome);
+    if let Some(held) = held {
+        answer = reply::held_in_place(answer, held);
     // HTTP/1.1 has one request at a time.
-    if parts.version == Version::HTTP_2 {
+    } else if parts.version == Version::HTTP_2 {
         answer = reply::held_if_long(answer, &endpoint.answers, || {
             let shorter = outcome.map(Taken::shortened).map_err(|refused| refused.shortened());
             (protocol.reply)(&parts, &shorter)
@@ -143,22 +145,26 @@ async fn take_turn(endpoint: &Endpoint, received: &mut Received) -> Result<(), R
     Ok(())
 }
 
-/// Returns the head for the answer, because decoding may move it to another thread.
+/// Returns the head for the answer, because decoding may move it to another thread, and what is held for an answer that
+/// repeats the body.
 async fn take(
     endpoint: &Arc<Endpoint>,
     protocol: &'static Protocol,
     parts: Parts,
     mut received: Received,
-) -> (Parts, Result<Taken, Refused>) {
+) -> (Parts, Result<Taken, Refused>, Option<HeldBytes>) {
     if let Err(refused) = take_turn(endpoint, &mut received).await {
-        return (parts, Err(refused));
+        return (parts, Err(refused), None);
     }
     let (parts, decoded) = decode(endpoint, protocol, parts, received).await;
-    let outcome = match decoded {
+    let delivered = match decoded {
         Ok(decoded) => deliver(endpoint, decoded).await,
         Err(refused) => Err(refused),
     };
-    (parts, outcome)
+    match delivered {
+        Ok((taken, held)) => (parts, Ok(taken), held),
+        Err(refused) => (parts, Err(refused), None),
+    }
 }
 
 /// Decoded records for the intake, and the bytes they hold.
@@ -297,11 +303,13 @@ fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) 
     }
 }
 
-/// Submits the records and waits for the intake's answer.
-async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused> {
+/// Submits the records and waits for the intake's answer. What was held for long notes is returned.
+async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<(Taken, Option<HeldBytes>), Refused> {
     let Decoded { batch, bad, notes, held } = decoded;
+    let keep = |held: HeldBytes| (notes.len() > limits::SMALL_ANSWER_BYTES).then(|| held.for_answer(notes.len()));
     if batch.is_empty() && bad.is_empty() {
-        return Ok(Taken { notes, ..Taken::default() });
+        let held = keep(held);
+        return Ok((Taken { notes, ..Taken::default() }, held));
     }
     let sent = batch.len();
     let noted = BadRecords::note(&bad);
@@ -310,7 +318,11 @@ async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused
     let mut pending = Pending { confirmation: Some((confirmation, held)) };
     let wait = endpoint.options.answer_timeout;
     match timeout(wait, pending.confirmed()).await {
-        Ok(receipt) => Ok(Taken { notes, ..Taken::new(sent, noted, receipt?) }),
+        Ok(confirmed) => {
+            let (receipt, held) = confirmed?;
+            let held = keep(held);
+            Ok((Taken { notes, ..Taken::new(sent, noted, receipt) }, held))
+        }
         Err(_) => Err(Refused::busy(format!(
             "the records were not stored within {wait:?} and may still be; send them again, which may duplicate them"
         ))),
@@ -324,17 +336,14 @@ struct Pending {
 }
 
 impl Pending {
-    async fn confirmed(&mut self) -> Result<Receipt, Refused> {
-        let Some((receiver, _)) = &mut self.confirmation else {
-            return Err(Refused::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the outcome of the records was requested twice",
-            ));
-        };
+    async fn confirmed(&mut self) -> Result<(Receipt, HeldBytes), Refused> {
+        let twice =
+            || Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the outcome of the records was requested twice");
+        let Some((receiver, _)) = &mut self.confirmation else { return Err(twice()) };
         let answered = receiver.await;
-        self.confirmation = None;
+        let (_, held) = self.confirmation.take().ok_or_else(twice)?;
         match answered {
-            Ok(outcome) => outcome.map_err(Refused::from),
+            Ok(outcome) => Ok((outcome?, held)),
             Err(_) => Err(Refused::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the pipeline ended before it confirmed the records; send them again",

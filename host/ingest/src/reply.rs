@@ -50,11 +50,15 @@ pub(crate) struct Refused {
     pub(crate) retry_after_s: Option<u32>,
     /// The allowed methods, for 405.
     pub(crate) allow: Option<&'static str>,
+    /// What the protocol calls this error.
+    pub(crate) code: Option<u16>,
+    /// The item of the body that is wrong, from zero.
+    pub(crate) item: Option<usize>,
 }
 
 impl Refused {
     pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Refused {
-        Refused { status, error: error.into(), offset: None, retry_after_s: None, allow: None }
+        Refused { status, error: error.into(), offset: None, retry_after_s: None, allow: None, code: None, item: None }
     }
 
     /// 503: too much is waiting.
@@ -143,6 +147,8 @@ impl Refused {
             offset: self.offset,
             retry_after_s: self.retry_after_s,
             allow: self.allow,
+            code: self.code,
+            item: self.item,
         }
     }
 }
@@ -179,7 +185,7 @@ impl Taken {
 }
 
 /// Shortens an error to the limit of an answer. It may quote any number of the sender's bytes.
-fn shortened(error: &str) -> String {
+pub(crate) fn shortened(error: &str) -> String {
     match error.char_indices().nth(limits::MAX_ERROR_CHARS) {
         Some((end, _)) => format!("{}…", &error[..end]),
         None => error.to_owned(),
@@ -246,6 +252,12 @@ pub(crate) fn refused_answer(refused: &Refused) -> Answer {
     }
     text.push('}');
     let mut answer = json(refused.status, text);
+    add_headers(refused, &mut answer);
+    answer
+}
+
+/// Adds the headers that clients need to know what to do about a refusal.
+pub(crate) fn add_headers(refused: &Refused, answer: &mut Answer) {
     if let Some(seconds) = refused.retry_after_s {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -255,7 +267,6 @@ pub(crate) fn refused_answer(refused: &Refused) -> Answer {
     if let Some(methods) = refused.allow {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     }
-    answer
 }
 
 fn quoted(text: &str) -> serde_json::Value {
@@ -298,7 +309,16 @@ pub(crate) fn held(answer: Answer, mut held: HeldBytes) -> Option<Answer> {
     Some(Response::from_parts(head, Full::new(Bytes::from_owner(Counted { text, _held: held }))))
 }
 
-/// The same for the answer of a post if it is long. Without room for it, sends the one made by `shorter`.
+/// Counts an answer in `held`, in place of the body that it answers: it repeats what the protocol noted, which is counted
+/// already. What may not fit are the errors, whose number and length are bounded.
+pub(crate) fn held_in_place(answer: Answer, mut held: HeldBytes) -> Answer {
+    let (head, body) = answer.into_parts();
+    let text = whole(body);
+    _ = held.resize(text.len());
+    Response::from_parts(head, Full::new(Bytes::from_owner(Counted { text, _held: held })))
+}
+
+/// The same as [`held`] for the answer of a post if it is long. Without room for it, sends the one made by `shorter`.
 pub(crate) fn held_if_long(answer: Answer, answers: &Arc<ByteBudget>, shorter: impl FnOnce() -> Answer) -> Answer {
     let length = answer.body().size_hint().lower();
     if length <= limits::SMALL_ANSWER_BYTES as u64 {

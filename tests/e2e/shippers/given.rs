@@ -76,7 +76,8 @@ pub fn script(home: &Home, name: &str) -> Command {
 /// Runs a script that gets JSON and prints JSON.
 pub fn exchange(command: &mut Command, given: &Value) -> Value {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it is installed");
-    child.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
+    // It may fail before it reads.
+    _ = child.stdin.take().unwrap().write_all(given.to_string().as_bytes());
     let output = child.wait_with_output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{command:?}: {printed}");
@@ -160,9 +161,9 @@ pub fn assert_none_is_lost_at(name: &str, more: &str, place: impl Fn(&Router) ->
 }
 
 /// A journal of a megabyte, and a sink that takes nothing.
-const FULL: &str = "[journal]\nmax_size = \"1MiB\"\nsegment_size = \"64KiB\"\n[http]\nmax_body = \"64KiB\"\n\
+pub const FULL: &str = "[journal]\nmax_size = \"1MiB\"\nsegment_size = \"64KiB\"\n[http]\nmax_body = \"64KiB\"\n\
     max_decompressed = \"64KiB\"\nmax_in_flight = \"128KiB\"\n[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n";
-const STUCK: &str = "[sink.stuck]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n";
+pub const STUCK: &str = "[sink.stuck]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n";
 
 /// Has a script fill the journal. It prints what it is told then, and goes on; when there is room again, it ends.
 /// Returns what it was told.

@@ -4,11 +4,18 @@
 //! and calls the protocol for what differs: which heads it accepts, how bytes become records, and the form of the
 //! answer. Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
 
+#[cfg(test)]
+mod answered;
+mod datadog;
+mod elasticsearch;
 pub(crate) mod forward;
 pub(crate) mod gelf;
 pub(crate) mod lines;
+mod raw_json;
+mod splunk;
 pub(crate) mod syslog;
 mod timeseries;
+mod trace;
 #[cfg(test)]
 pub(crate) mod tried;
 mod weir;
@@ -24,7 +31,14 @@ use crate::{
 };
 
 /// All protocols, in the order in which their paths are tried.
-pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL, timeseries::PROTOCOL, gelf::PROTOCOL];
+pub(crate) static PROTOCOLS: &[Protocol] = &[
+    weir::PROTOCOL,
+    timeseries::PROTOCOL,
+    gelf::PROTOCOL,
+    elasticsearch::PROTOCOL,
+    splunk::PROTOCOL,
+    datadog::PROTOCOL,
+];
 
 /// A way of sending records over HTTP.
 pub(crate) struct Protocol {
@@ -32,7 +46,7 @@ pub(crate) struct Protocol {
     pub(crate) name: &'static str,
     /// A description in one sentence.
     pub(crate) summary: &'static str,
-    /// The paths that records are sent to. A `*` matches any one segment.
+    /// The paths that records are sent to. A `*` matches any one segment, `_*` any that starts with `_`.
     pub(crate) paths: &'static [&'static str],
     /// The methods that send them.
     pub(crate) methods: &'static [Method],
@@ -140,6 +154,7 @@ fn fits(pattern: &str, path: &str) -> bool {
         match (pattern.next(), path.next()) {
             (None, None) => return true,
             (Some("*"), Some(segment)) if !segment.is_empty() => {}
+            (Some("_*"), Some(segment)) if segment.len() > 1 && segment.starts_with('_') => {}
             (Some(expected), Some(segment)) if expected == segment => {}
             _ => return false,
         }
@@ -173,6 +188,7 @@ mod tests {
         assert!(!fits("/*/_bulk", "//_bulk"));
         assert!(!fits("/*/_bulk", "/a/b/_bulk"));
         assert!(!fits("/*/_bulk", "/_bulk"));
+        assert!(fits("/_*/x", "/_a/x") && !fits("/_*/x", "/_/x") && !fits("/_*/x", "/a/x"));
         assert!(!fits("/ingest", "/ingest/"));
     }
 }
