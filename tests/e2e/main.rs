@@ -23,6 +23,7 @@
 //! | `stop.rs` | a stop first does what was promised, and reports what it leaves unfinished |
 //! | `swap.rs` | filters replaced under load: nothing is lost or repeated |
 //! | `canary.rs` | canaries of new versions, and rollback to an older one |
+//! | `repeats.rs` | requests with a key arrive once, however often they are sent |
 //! | `rights.rs` | a filter sees and changes only what the configuration allows |
 //! | `hostile.rs` | hostile filters are contained |
 //! | `signatures.rs` | with trusted keys, only signed filters come in, whichever way they take |
@@ -83,6 +84,7 @@ mod pages;
 mod permissions;
 mod quarantine;
 mod reload;
+mod repeats;
 mod rights;
 mod router;
 mod search;

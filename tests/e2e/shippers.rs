@@ -6,7 +6,7 @@
 mod datadog;
 mod elasticsearch;
 mod forward;
-mod gelf;
+mod gelf_sockets;
 mod given;
 mod lines;
 mod splunk;

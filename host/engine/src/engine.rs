@@ -106,6 +106,11 @@ impl Engine {
         self.next_record.fetch_add(count as u64, Ordering::Relaxed)
     }
 
+    /// A new id, as held records have.
+    pub fn new_record_id(&self) -> u64 {
+        self.new_numbers(1)
+    }
+
     pub(crate) fn new_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }

@@ -34,8 +34,19 @@ pub struct Delivery {
     pub batch: Batch,
     /// Records that could not be made canonical, for quarantine.
     pub bad: Vec<RejectedRecord>,
+    /// What the sender says of a request that it may repeat; `None`: nothing, so it is no repetition.
+    pub key: Option<DeliveryKey>,
     /// Receives the outcome once the records are durable.
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
+}
+
+/// A key that a sender repeats if it sends the same again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryKey {
+    /// A hash of the key and of whose it is.
+    pub key: [u8; 16],
+    /// A hash of what was sent.
+    pub digest: [u8; 16],
 }
 
 /// The outcome of a delivery whose records are durable. Records dropped by a filter are not listed.
@@ -63,6 +74,8 @@ pub enum Refusal {
     Busy(String),
     /// The journal has no room; retry later (503).
     Full(String),
+    /// Its key was used for another delivery (422).
+    Conflict(String),
     /// An internal error (500).
     Failed(String),
 }

@@ -24,6 +24,7 @@
 //! | `sockets`, `sockets/` | listeners for protocols that are not HTTP |
 //! | `reply` | answers and refusals, as JSON |
 //! | `budget` | limits on bytes held by all requests and answers together |
+//! | `key` | keys of requests that senders may repeat |
 //! | `intake` | the interface to the pipeline |
 //! | `pages` | the interface to what is read: the page, the API |
 //! | `limits`, `options` | every limit with its reason; those that can be configured |
@@ -42,6 +43,7 @@ mod credentials;
 mod decompress;
 mod hosts;
 mod intake;
+mod key;
 pub mod limits;
 mod log_limit;
 mod metrics;
@@ -58,7 +60,7 @@ mod sockets;
 mod tls;
 mod traffic;
 
-pub use intake::{Delivery, Intake, Receipt, RecordError, Refusal};
+pub use intake::{Delivery, DeliveryKey, Intake, Receipt, RecordError, Refusal};
 pub use metrics::describe_metrics;
 pub use options::{HttpOptions, check_allowed_host};
 pub use pages::{PageBody, PageFuture, Pages};

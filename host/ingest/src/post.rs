@@ -22,11 +22,11 @@ use weir_access::{Caller, Peer, Role};
 use weir_record::{Batch, RejectedRecord};
 
 use crate::{
-    Delivery, Receipt, Refusal,
+    Delivery, DeliveryKey, Receipt, Refusal,
     body::{self, BodyBounds},
     budget::HeldBytes,
     decompress::{DecompressError, decompress},
-    limits,
+    key, limits,
     protocols::{PROTOCOLS, Posted, Protocol, Read},
     reply::{self, Answer, BadRecords, Refused, Taken},
     request::{self, Encoding},
@@ -87,6 +87,7 @@ struct Received {
     received_ns: i64,
     is_replay: bool,
     caller: Option<Caller>,
+    key: Option<DeliveryKey>,
     held: HeldBytes,
 }
 
@@ -108,12 +109,15 @@ async fn receive(
     }
     let encoding = (protocol.encoding)(&parts.headers)?;
     (protocol.check)(parts)?;
+    let key = key::of_head(&parts.headers, protocol.key_header)?;
     let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
     let head_bytes = head_bytes.max(limits::REQUEST_OVERHEAD_BYTES);
     let mut held = endpoint.flight.hold_head(head_bytes, body.usage(), Some(peer.account.clone()))?;
     let received_ns = weir_record::time::now_ns();
     let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
-    Ok(Received { body, encoding, received_ns, is_replay, caller, held })
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let key = key.map(|key| key::of_request(key, caller.as_ref(), target, &body));
+    Ok(Received { body, encoding, received_ns, is_replay, caller, key, held })
 }
 
 /// Whether a request has the replay key. A wrong key is refused, because the records would lose their routes.
@@ -172,6 +176,7 @@ struct Decoded {
     batch: Batch,
     bad: Vec<RejectedRecord>,
     notes: Vec<u8>,
+    key: Option<DeliveryKey>,
     held: HeldBytes,
 }
 
@@ -229,7 +234,7 @@ async fn decode(
 }
 
 fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: DecodeMode) -> Attempt {
-    let Received { body, encoding, received_ns, is_replay, caller, mut held } = received;
+    let Received { body, encoding, received_ns, is_replay, caller, key, mut held } = received;
     let body_bytes = body.len();
     let content = if encoding == Encoding::Identity {
         body
@@ -243,7 +248,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
             Ok(content) => content.into(),
             Err(DecompressError::Bound) if bound < max_bytes => {
                 return match held.resize(body.len()) {
-                    Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, caller, held }),
+                    Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, caller, key, held }),
                     Err(refused) => Attempt::Done(Err(refused)),
                 };
             }
@@ -271,7 +276,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
         }
         let bytes = batch.byte_len() + notes.len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
         held.resize(bytes)?;
-        Ok(Decoded { batch, bad, notes, held })
+        Ok(Decoded { batch, bad, notes, key, held })
     }))
 }
 
@@ -305,7 +310,7 @@ fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) 
 
 /// Submits the records and waits for the intake's answer. What was held for long notes is returned.
 async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<(Taken, Option<HeldBytes>), Refused> {
-    let Decoded { batch, bad, notes, held } = decoded;
+    let Decoded { batch, bad, notes, key, held } = decoded;
     let keep = |held: HeldBytes| (notes.len() > limits::SMALL_ANSWER_BYTES).then(|| held.for_answer(notes.len()));
     if batch.is_empty() && bad.is_empty() {
         let held = keep(held);
@@ -314,7 +319,7 @@ async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<(Taken, Option
     let sent = batch.len();
     let noted = BadRecords::note(&bad);
     let (reply, confirmation) = oneshot::channel();
-    endpoint.intake.submit(Delivery { batch, bad, reply })?;
+    endpoint.intake.submit(Delivery { batch, bad, key, reply })?;
     let mut pending = Pending { confirmation: Some((confirmation, held)) };
     let wait = endpoint.options.answer_timeout;
     match timeout(wait, pending.confirmed()).await {

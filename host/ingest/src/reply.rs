@@ -80,6 +80,7 @@ impl From<Refusal> for Refused {
                 retry_after_s: Some(limits::RETRY_FULL_S),
                 ..Refused::new(StatusCode::SERVICE_UNAVAILABLE, error)
             },
+            Refusal::Conflict(error) => Refused::new(StatusCode::UNPROCESSABLE_ENTITY, error),
             Refusal::Failed(error) => Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
     }

@@ -14,6 +14,9 @@ pub const BATCH_RECORDS: usize = 4096;
 /// and far below the size limit of a journal frame.
 pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
+/// Keys of deliveries that are remembered: about 200 bytes each. Beyond it, the oldest are forgotten before their time.
+pub const MAX_REMEMBERED_KEYS: usize = 100_000;
+
 /// Records kept in memory to test a new filter before it is published.
 pub const SAMPLE_RECORDS: usize = 64;
 

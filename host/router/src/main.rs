@@ -19,6 +19,7 @@
 //! | `live.rs` | feeds the live stream from the journal |
 //! | `reading.rs` | connects the HTTP server with the API for reading |
 //! | `reload.rs` | reloads the configuration and the filters, on changes and SIGHUP |
+//! | `repeats.rs` | deliveries with a key arrive once |
 //! | `intake.rs` | the interface for ingest: submit, health, metrics |
 //! | `health.rs` | the overall health state and its reasons |
 //! | `stages.rs` | supervises and restarts threads |
@@ -66,6 +67,7 @@ mod quarantine;
 mod reading;
 mod refused;
 mod reload;
+mod repeats;
 mod rights;
 mod sample;
 mod sink_set;

@@ -33,6 +33,7 @@ use crate::levels::Levels;
 use crate::limits;
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
+use crate::repeats::{Admission, NewKey, Repeats};
 use crate::sample::Sample;
 use crate::stages::Stages;
 use crate::wiring::lock;
@@ -53,6 +54,7 @@ pub struct PipelineState {
     pub refused: Refused,
     /// Removed filters whose last records wait for room in the journal.
     pub retiring: Mutex<Vec<Arc<Filter>>>,
+    pub repeats: Arc<Repeats>,
     /// See [`PipelineState::in_order`].
     pub order: Mutex<()>,
     /// Set after a failed append: the state of filters may differ from the journal.
@@ -85,7 +87,7 @@ impl PipelineState {
 /// The running pipeline threads and their queue.
 pub struct Pipeline {
     shared: Arc<PipelineState>,
-    waiting: Sender<Delivery>,
+    waiting: Sender<Admitted>,
     closing: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -109,7 +111,7 @@ impl Pipeline {
 
     /// A sender for deliveries. The threads run as long as a sender exists.
     pub fn sender(&self) -> PipelineSender {
-        PipelineSender { waiting: self.waiting.clone() }
+        PipelineSender { waiting: self.waiting.clone(), repeats: self.shared.repeats.clone() }
     }
 
     /// Processes queued deliveries, stops the threads and gives stateful filters a final tick. Later deliveries are not
@@ -131,13 +133,29 @@ impl Pipeline {
 /// Sends deliveries from ingest to the pipeline.
 #[derive(Clone)]
 pub struct PipelineSender {
-    waiting: Sender<Delivery>,
+    waiting: Sender<Admitted>,
+    repeats: Arc<Repeats>,
+}
+
+/// A delivery that is no repetition.
+pub struct Admitted {
+    pub delivery: Delivery,
+    pub key: Option<NewKey>,
 }
 
 impl PipelineSender {
-    /// Queues a delivery, or fails immediately if the queue is full.
+    /// Queues a delivery, or fails immediately if the queue is full. A repetition is answered at once.
     pub fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
-        self.waiting.try_send(delivery).map_err(|e| match e {
+        let key = match delivery.key.map(|key| self.repeats.admit(key)).transpose()? {
+            None => None,
+            Some(Admission::New(key)) => Some(key),
+            Some(Admission::Repeated(receipt)) => {
+                // The sender may be gone.
+                _ = delivery.reply.send(Ok(receipt));
+                return Ok(());
+            }
+        };
+        self.waiting.try_send(Admitted { delivery, key }).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::Busy(format!(
                 "{} requests are already queued for the pipeline; retry shortly",
                 limits::WAITING_DELIVERIES
@@ -159,7 +177,7 @@ impl Drop for RestoreOnPanic<'_> {
 }
 
 /// Runs a pipeline thread until the last sender is dropped, or until the queue is empty during a stop.
-fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
+fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Admitted>, closing: &AtomicBool) {
     let _restore_on_panic = RestoreOnPanic(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
@@ -251,7 +269,8 @@ fn finish(shared: &Arc<PipelineState>, outcome: Outcome, mut answers: Answers, r
             return;
         }
     }
-    store::append(shared, &outcome.batch, outcome.holding, room, move |result| answers.send(result));
+    let keys = answers.keys(&shared.engine);
+    store::append(shared, &outcome.batch, outcome.holding, keys, room, move |result| answers.send(result));
 }
 
 /// Ticks stateful filters until the pipeline stops.
@@ -348,7 +367,7 @@ pub fn store_emitted(shared: &Arc<PipelineState>, mut outcome: Outcome, room: Re
             return emitted;
         }
     }
-    store::append(shared, &outcome.batch, outcome.holding, room, move |result| {
+    store::append(shared, &outcome.batch, outcome.holding, Vec::new(), room, move |result| {
         // The receiver may be gone.
         let _ = done.send(result);
     });

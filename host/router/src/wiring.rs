@@ -46,6 +46,7 @@ use crate::place::DataLocation;
 use crate::quarantine::{Quarantine, QuarantineFolder};
 use crate::reading::{self, ReadSide, SearchableSinks};
 use crate::refused::Refused;
+use crate::repeats::Repeats;
 use crate::rights;
 use crate::sample::Sample;
 use crate::sink_set::SinkSet;
@@ -322,6 +323,7 @@ fn open_shared(
         stages: Stages::default(),
         refused,
         retiring: Lock::default(),
+        repeats: Repeats::open(journal, settings.ingest.repeat_window),
         order: Lock::default(),
         restore_requested: AtomicBool::new(false),
     }))

@@ -54,6 +54,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         content_type: "application/json",
         body: r#"{"message":"hello","status":"info","service":"shop"}"#,
     },
+    key_header: None,
     encoding: request::encoding,
     check,
     read,

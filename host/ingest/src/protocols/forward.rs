@@ -17,7 +17,8 @@
 //! | record | its entries, as on `/ingest` |
 //!
 //! If the options have a `chunk`, the sender gets `{"ack": chunk}` once the records are durable. While there is no room,
-//! nothing is acknowledged and nothing more is read, so the sender keeps what it has.
+//! nothing is acknowledged and nothing more is read, so the sender keeps what it has. A message that is repeated with the
+//! same `chunk` arrives once.
 //!
 //! With a `shared_key`, a connection begins with the handshake (HELO, PING, PONG); with `users` too, the sender also
 //! shows a name and a password. Neither is ever sent, only a hash with a nonce.
@@ -33,9 +34,9 @@ use weir_record::{Batch, ComposeError, Composer, Token, Value, time, token, writ
 
 use crate::budget::HeldBytes;
 use crate::decompress::{DecompressError, decompress};
-use crate::limits;
 use crate::request::Encoding;
 use crate::sockets::{Decoded, Listener, NotStored, Reader, Session, SocketProtocol, Speech, Transport};
+use crate::{DeliveryKey, key, limits};
 
 pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
     name: "forward",
@@ -63,7 +64,8 @@ pub(crate) async fn serve(session: &Session, stream: impl AsyncRead + AsyncWrite
         let message = Message::read(&buffer[..length])?;
         if let Some(message) = &message {
             let entries = message.entries(session.listener.max_decompressed_bytes(), held)?;
-            let decode = || decode(&session.listener, message, &entries, length, received_ns);
+            let key = message.chunk.map(|chunk| key::of_message(SOCKET.name, chunk, &buffer[..length]));
+            let decode = || decode(&session.listener, message, &entries, length, received_ns, key);
             match session.store(decode).await {
                 Ok(_) => {}
                 Err(NotStored::Refused(reason)) => return Err(reason),
@@ -279,6 +281,7 @@ fn decode(
     entries: &Entries<'_>,
     length: usize,
     received_ns: i64,
+    key: Option<DeliveryKey>,
 ) -> Result<Decoded, String> {
     let defaults = listener.defaults(received_ns);
     let size = match entries {
@@ -289,7 +292,7 @@ fn decode(
     let mut composer = Composer::new(&defaults, &mut batch);
     compose_all(message.tag, entries, &mut composer)?;
     let bad = composer.finish();
-    Ok(Decoded { batch, bad, bytes: length })
+    Ok(Decoded { batch, bad, key, bytes: length })
 }
 
 fn compose_all(tag: &[u8], entries: &Entries<'_>, composer: &mut Composer<'_, '_>) -> Result<(), String> {

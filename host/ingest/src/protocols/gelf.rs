@@ -48,6 +48,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         content_type: "application/json",
         body: r#"{"version":"1.1","host":"web-1","short_message":"hello","level":6}"#,
     },
+    key_header: None,
     encoding,
     check: |_| Ok(()),
     read,

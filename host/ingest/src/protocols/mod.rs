@@ -54,6 +54,8 @@ pub(crate) struct Protocol {
     pub(crate) asks: &'static [Ask],
     /// An example body, for the help text and for the tests of all protocols.
     pub(crate) example: Example,
+    /// The header that has, in place of `Idempotency-Key`, what a sender repeats if it sends the same again.
+    pub(crate) key_header: Option<&'static str>,
     /// How the body is compressed.
     pub(crate) encoding: fn(&HeaderMap) -> Result<Encoding, Refused>,
     /// Refuses a request by its head, before the body is read.

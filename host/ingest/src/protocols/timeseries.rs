@@ -39,6 +39,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         content_type: "application/json",
         body: r#"{"measurement":"cpu","tags":{"host":"a"},"fields":{"usage":0.5}}"#,
     },
+    key_header: None,
     encoding: request::encoding,
     check,
     read,

@@ -20,6 +20,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     methods: &[Method::POST],
     asks: &[],
     example: Example { content_type: "application/json", body: r#"{"message":"hello"}"# },
+    key_header: None,
     encoding: request::encoding,
     check,
     read,

@@ -14,7 +14,7 @@ use crate::budget::HeldBytes;
 use crate::metrics::ProtocolMeters;
 use crate::remote::Remote;
 use crate::reply::{BadRecords, Refused, Taken};
-use crate::{Delivery, limits, post};
+use crate::{Delivery, DeliveryKey, limits, post};
 
 /// A listener that is served.
 pub(crate) struct Listener {
@@ -62,6 +62,7 @@ impl Listener {
 pub(crate) struct Decoded {
     pub(crate) batch: Batch,
     pub(crate) bad: Vec<RejectedRecord>,
+    pub(crate) key: Option<DeliveryKey>,
     /// As received.
     pub(crate) bytes: usize,
 }
@@ -169,7 +170,7 @@ impl Session {
     }
 
     async fn attempt(&self, decoded: Decoded, is_charged: &mut bool) -> Result<Taken, Refused> {
-        let Decoded { batch, bad, bytes } = decoded;
+        let Decoded { batch, bad, key, bytes } = decoded;
         let Listener { shared, .. } = &*self.listener;
         if batch.is_empty() && bad.is_empty() {
             return Ok(Taken::default());
@@ -183,7 +184,7 @@ impl Session {
             return Err(Refused::busy("earlier records of this sender have taken too long"));
         };
         shared.requests.begin();
-        let stored = timeout(shared.answer_timeout, submitted(shared, batch, bad)).await;
+        let stored = timeout(shared.answer_timeout, submitted(shared, batch, bad, key)).await;
         shared.requests.end();
         stored.unwrap_or_else(|_| Err(Refused::busy("the records were not stored in time")))
     }
@@ -194,10 +195,15 @@ impl Session {
     }
 }
 
-async fn submitted(shared: &Shared, batch: Batch, bad: Vec<RejectedRecord>) -> Result<Taken, Refused> {
+async fn submitted(
+    shared: &Shared,
+    batch: Batch,
+    bad: Vec<RejectedRecord>,
+    key: Option<DeliveryKey>,
+) -> Result<Taken, Refused> {
     let (sent, noted) = (batch.len(), BadRecords::note(&bad));
     let (reply, answered) = oneshot::channel();
-    shared.intake.submit(Delivery { batch, bad, reply })?;
+    shared.intake.submit(Delivery { batch, bad, key, reply })?;
     match answered.await {
         Ok(receipt) => Ok(Taken::new(sent, noted, receipt?)),
         Err(_) => Err(Refused::busy("the pipeline ended before it confirmed the records")),

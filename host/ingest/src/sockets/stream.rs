@@ -128,7 +128,7 @@ pub(super) fn decode(
     // What is read at once is far below the limits of a batch.
     debug_assert!(is_whole, "a read exceeds a batch");
     let bad = composer.finish();
-    Decoded { batch, bad, bytes: length }
+    Decoded { batch, bad, key: None, bytes: length }
 }
 
 /// One message of a stream.

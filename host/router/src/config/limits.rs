@@ -22,6 +22,8 @@ pub const MAX_SINKS: usize = 64;
 /// `sink.fallback_after`: if shorter, brief failures would use the fallback; if longer, it would be useless.
 pub const FALLBACK_AFTER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
+/// `ingest.repeat_window`: if shorter, a retry would come too late; if longer, there would be more keys than memory.
+pub const REPEAT_WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 /// Listeners: each has a socket and a task.
 pub const MAX_LISTENERS: usize = 64;
 /// `listen.max_message`, bytes: as for a body.

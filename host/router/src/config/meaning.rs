@@ -254,6 +254,7 @@ impl Reader<'_> {
             standard_aliases: raw.standard_aliases,
             default_source: raw.default_source,
             default_level: level(raw.default_level),
+            repeat_window: self.time(&at.key("repeat_window"), raw.repeat_window, limits::REPEAT_WINDOW),
         }
     }
 

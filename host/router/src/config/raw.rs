@@ -449,11 +449,20 @@ pub(super) struct Ingest {
     pub default_source: Option<String>,
     /// `level` of records without one.
     pub default_level: LevelName,
+    /// How long the key of a request is remembered: `Idempotency-Key`, `Logplex-Frame-Id`, or the chunk of a message of
+    /// Fluent Forward. A request that is repeated in this time arrives once.
+    pub repeat_window: TimeSpan,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { aliases: BTreeMap::new(), standard_aliases: true, default_source: None, default_level: LevelName::Info }
+        Self {
+            aliases: BTreeMap::new(),
+            standard_aliases: true,
+            default_source: None,
+            default_level: LevelName::Info,
+            repeat_window: seconds(600),
+        }
     }
 }
 

@@ -243,6 +243,7 @@ pub struct IngestSettings {
     pub standard_aliases: bool,
     pub default_source: Option<String>,
     pub default_level: Level,
+    pub repeat_window: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]

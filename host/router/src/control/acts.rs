@@ -72,7 +72,7 @@ impl Acts for Control {
         // Nobody waits for the answer: the act is done or refused already.
         let (reply, _) = oneshot::channel();
         let submitted = audit_record(&entry)
-            .is_some_and(|batch| self.sender.submit(Delivery { batch, bad: Vec::new(), reply }).is_ok());
+            .is_some_and(|batch| self.sender.submit(Delivery { batch, bad: Vec::new(), key: None, reply }).is_ok());
         if !submitted {
             tracing::error!("this could not be recorded: {entry:?}");
         }

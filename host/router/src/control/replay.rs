@@ -115,9 +115,11 @@ impl Control {
     fn submit(&self, batch: Batch) -> Result<Receipt, String> {
         let (reply, answer) = oneshot::channel();
         let refusal = |refusal| match refusal {
-            Refusal::Busy(reason) | Refusal::Full(reason) | Refusal::Failed(reason) => reason,
+            Refusal::Busy(reason) | Refusal::Full(reason) | Refusal::Conflict(reason) | Refusal::Failed(reason) => {
+                reason
+            }
         };
-        self.sender.submit(Delivery { batch, bad: Vec::new(), reply }).map_err(refusal)?;
+        self.sender.submit(Delivery { batch, bad: Vec::new(), key: None, reply }).map_err(refusal)?;
         match self.runtime.block_on(async { timeout(limits::REPLAY_ANSWER, answer).await }) {
             Ok(Ok(outcome)) => outcome.map_err(refusal),
             Ok(Err(_)) => Err("the pipeline ended before it confirmed the records".to_owned()),

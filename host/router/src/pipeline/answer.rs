@@ -1,11 +1,13 @@
 //! The senders that wait for a batch, and their answers.
 
 use tokio::sync::oneshot;
+use weir_engine::Engine;
 use weir_ingest::{Receipt, RecordError, Refusal};
-use weir_journal::AppendError;
+use weir_journal::{AppendError, Hold};
 use weir_record::RejectedRecord;
 
 use crate::quarantine::{Quarantine, QuarantineError};
+use crate::repeats::{KeyHold, NewKey};
 
 type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
 
@@ -21,14 +23,17 @@ struct Waiting {
     /// Index of the sender's first record in the batch.
     start: u32,
     bad: Vec<RejectedRecord>,
+    /// The key of the delivery, and what the journal holds for it.
+    key: Option<(NewKey, Option<KeyHold>)>,
     receipt: Receipt,
     reply: Reply,
 }
 
 impl Answers {
     /// Adds a sender with the next `records` of the batch.
-    pub fn add(&mut self, records: u32, bad: Vec<RejectedRecord>, reply: Reply) {
-        self.waiting.push(Waiting { start: self.records, bad, receipt: Receipt::default(), reply });
+    pub fn add(&mut self, records: u32, bad: Vec<RejectedRecord>, key: Option<NewKey>, reply: Reply) {
+        let key = key.map(|key| (key, None));
+        self.waiting.push(Waiting { start: self.records, bad, key, receipt: Receipt::default(), reply });
         self.records += records;
     }
 
@@ -58,6 +63,21 @@ impl Answers {
         }
     }
 
+    /// What the journal shall hold for the keys of these deliveries, unless some of their records are not stored.
+    pub fn keys(&mut self, engine: &Engine) -> Vec<Hold> {
+        if self.failure.is_some() {
+            return Vec::new();
+        }
+        let mut holds = Vec::new();
+        for waiting in &mut self.waiting {
+            if let Some((key, held)) = &mut waiting.key {
+                let hold = held.insert(key.hold(engine.new_record_id(), &waiting.receipt));
+                holds.push(hold.hold.clone());
+            }
+        }
+        holds
+    }
+
     /// Makes all answers report this failure.
     pub fn fail(&mut self, reason: &str) {
         self.failure = Some(reason.to_string());
@@ -69,7 +89,12 @@ impl Answers {
             let answer = match (&appended, &self.failure) {
                 (Err(error), _) => Err(refusal(error)),
                 (Ok(()), Some(reason)) => Err(Refusal::Failed(reason.clone())),
-                (Ok(()), None) => Ok(waiting.receipt),
+                (Ok(()), None) => {
+                    if let Some((key, Some(held))) = waiting.key {
+                        key.stored(held);
+                    }
+                    Ok(waiting.receipt)
+                }
             };
             let _gone = waiting.reply.send(answer);
         }

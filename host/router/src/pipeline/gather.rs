@@ -1,23 +1,24 @@
 //! Joins waiting deliveries into one batch.
 
 use crossbeam_channel::Receiver;
-use weir_ingest::Delivery;
 use weir_record::Batch;
 
+use super::Admitted;
 use super::answer::Answers;
 use crate::limits;
 
 /// Joins `first` and other waiting deliveries, up to a limit, and records which sender owns which records.
 ///
 /// A single delivery is not copied.
-pub fn gather(first: Delivery, waiting: &Receiver<Delivery>) -> (Batch, Answers) {
+pub fn gather(first: Admitted, waiting: &Receiver<Admitted>) -> (Batch, Answers) {
     let mut answers = Answers::default();
+    let Admitted { delivery: first, key } = first;
     let mut batch = first.batch;
-    answers.add(batch.len() as u32, first.bad, first.reply);
+    answers.add(batch.len() as u32, first.bad, key, first.reply);
     while batch.len() < limits::BATCH_RECORDS && batch.byte_len() < limits::BATCH_BYTES {
-        let Ok(next) = waiting.try_recv() else { break };
+        let Ok(Admitted { delivery: next, key }) = waiting.try_recv() else { break };
         batch.extend(&next.batch);
-        answers.add(next.batch.len() as u32, next.bad, next.reply);
+        answers.add(next.batch.len() as u32, next.bad, key, next.reply);
     }
     (batch, answers)
 }

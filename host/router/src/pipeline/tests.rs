@@ -18,7 +18,7 @@ fn senders(records: &[u32]) -> (Answers, Vec<Heard>) {
         .iter()
         .map(|records| {
             let (reply, heard) = oneshot::channel();
-            answers.add(*records, Vec::new(), reply);
+            answers.add(*records, Vec::new(), None, reply);
             heard
         })
         .collect();

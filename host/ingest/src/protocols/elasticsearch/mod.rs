@@ -70,6 +70,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
         content_type: "application/x-ndjson",
         body: "{\"create\":{\"_index\":\"logs\"}}\n{\"message\":\"hello\"}\n",
     },
+    key_header: None,
     encoding: request::encoding,
     check,
     read,

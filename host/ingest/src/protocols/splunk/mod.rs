@@ -66,6 +66,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     methods: &[Method::POST],
     asks: questions::ASKS,
     example: Example { content_type: "application/json", body: r#"{"sourcetype":"shop","event":"hello"}"# },
+    key_header: None,
     encoding: request::encoding,
     check,
     read,

@@ -42,7 +42,7 @@ fn arrive(name: &str, client: &'static str, from: &'static str, level: impl Fn(&
 
 #[test]
 fn graypy_sends_chunks_and_compressed_messages() {
-    arrive("gelf.py", "graypy", "PyPI", Value::clone);
+    arrive("gelf_sockets.py", "graypy (udp, tcp)", "PyPI", Value::clone);
 }
 
 #[test]
@@ -52,5 +52,5 @@ fn gelf_pro_sends_chunks_and_compressed_messages() {
         Some("WARNING") => json!(4),
         _ => json!(3),
     };
-    arrive("gelf.mjs", "gelf-pro (udp, tcp)", "npm", number);
+    arrive("gelf_sockets.mjs", "gelf-pro (udp, tcp)", "npm", number);
 }

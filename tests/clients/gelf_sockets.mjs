@@ -1,4 +1,4 @@
-// Sends the records on standard input with gelf-pro: gelf.mjs udp|tcp PORT
+// Sends the records on standard input with gelf-pro: gelf_sockets.mjs udp|tcp PORT
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import gelf from "gelf-pro";

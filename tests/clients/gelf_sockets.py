@@ -1,4 +1,4 @@
-"""Sends the records on standard input with graypy: gelf.py udp|tcp PORT"""
+"""Sends the records on standard input with graypy: gelf_sockets.py udp|tcp PORT"""
 
 import json
 import logging
