@@ -148,7 +148,7 @@ const attack = async (base) => {
   const blind = (method, path, body) => outcome(asked(method, path, body, { mode: "no-cors", headers: { "content-type": "text/plain" } }));
   await blind("POST", "/api/quarantine/delete", { all: true });
   await blind("POST", "/api/session", { token: "weir_x" });
-  await blind("POST", "/ingest", [{ source: "attacked", message: "attacked" }]);
+  await blind("POST", "/ingest", [{ source: "attacked", level: "ERROR", message: "attacked" }]);
   return could;
 };
 

@@ -3,22 +3,31 @@
 //! Each protocol has a file here. A test of a client ends with [`confirm`], which holds the table of clients in
 //! `host/ingest/README.md` to what the test has seen. `WEIR_REWRITE=1` writes the table anew.
 
+mod agents;
+mod alertmanager;
+mod browsers;
+mod cloudevents;
 mod datadog;
 mod elasticsearch;
 mod forward;
+mod gelf;
 mod gelf_sockets;
 mod given;
+mod influx;
 mod lines;
 mod splunk;
 mod syslog;
+mod wire;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::Value;
 
-use super::router::{Home, Router, eventually, repository};
+use super::clients::{python, run};
+use super::router::{Home, Router, eventually, repository, weir};
 
 /// A router without filters that writes JSON lines, with more configuration.
 pub fn home(more: &str) -> Home {
@@ -49,6 +58,32 @@ pub fn all(home: &Home, router: Router) -> Vec<Value> {
     let (status, said) = router.stop();
     assert!(status.success(), "{said}");
     arrived(home, 0)
+}
+
+/// A script of `tests/clients`.
+pub fn script(name: &str) -> Command {
+    let mut command = python();
+    command.arg(repository().join("tests/clients").join(name));
+    command
+}
+
+/// A new token that may send records to the router of this home.
+pub fn ingest_token(home: &Home) -> String {
+    let token = run(weir().current_dir(home.path("")).args(["token", "new", "app", "--role", "ingest"])).stdout;
+    String::from_utf8(token).unwrap().trim().to_owned()
+}
+
+/// Starts the router of [`home`] again, at an address that clients know.
+pub fn start_at(home: &Home, address: &str) -> Router {
+    let mut command = weir();
+    command.current_dir(home.path("")).args(["run", "--config", "weir.toml", "--listen", address]);
+    Router::start(command)
+}
+
+/// The version of a package of PyPI.
+pub fn installed(package: &str) -> String {
+    let code = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))";
+    String::from_utf8(run(python().args(["-c", code, package])).stdout).unwrap().trim().to_owned()
 }
 
 /// A client as installed by `tests/run`.

@@ -84,15 +84,33 @@ fn from_query(query: &str) -> Result<Context<'_>, Refused> {
 }
 
 fn source(value: &str) -> Result<Cow<'_, str>, Refused> {
-    let value = decoded("source", value)?;
-    if value.is_empty() || value.len() > limits::MAX_LABEL_BYTES || value.chars().any(char::is_control) {
-        return Err(Refused::new(
-            StatusCode::BAD_REQUEST,
-            format!(
-                "query parameter `source` must have 1 to {} bytes and no control characters; name the service, as in ?source=checkout",
-                limits::MAX_LABEL_BYTES
-            ),
-        ));
+    let value = checked("source", value)?;
+    if value.is_empty() {
+        let error = "query parameter `source` is empty; name the service, as in ?source=checkout";
+        return Err(Refused::new(StatusCode::BAD_REQUEST, error));
+    }
+    Ok(value)
+}
+
+/// A parameter of the query that a protocol keeps with every record, if it is there and not empty.
+pub(crate) fn label<'a>(parts: &'a Parts, name: &str) -> Result<Option<Cow<'a, str>>, Refused> {
+    let given = parts.uri.query().and_then(|query| find(query, name));
+    let value = given.map(|value| checked(name, value)).transpose()?;
+    Ok(value.filter(|value| !value.is_empty()))
+}
+
+/// The encoded value of a parameter.
+pub(crate) fn find<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Decodes a value that is copied into every record.
+fn checked<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
+    let value = decoded(name, value)?;
+    if value.len() > limits::MAX_LABEL_BYTES || value.chars().any(char::is_control) {
+        let most = limits::MAX_LABEL_BYTES;
+        let error = format!("query parameter `{name}` must have at most {most} bytes and no control characters");
+        return Err(Refused::new(StatusCode::BAD_REQUEST, error));
     }
     Ok(value)
 }
@@ -138,6 +156,22 @@ pub(crate) fn decoded<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Re
         }
     }
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| refuse("isn't UTF-8"))
+}
+
+/// Decodes percent-encoding where it is valid, and leaves everything else as it is.
+pub(crate) fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let [first, after @ ..] = rest {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let byte = match (*first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high << 4 | low).ok(),
+            _ => None,
+        };
+        decoded.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    decoded
 }
 
 /// `X-Request-ID`, if it can be searched for: 1 to [`limits::MAX_LABEL_BYTES`] visible characters.

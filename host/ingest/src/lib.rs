@@ -11,6 +11,7 @@
 //! | `connection` | one connection: HTTP versions and their limits, idle timeout, drain |
 //! | `traffic` | activity of a connection: requests, bytes, floods |
 //! | `hosts` | the host names that a server on a loopback address answers to |
+//! | `origins` | the other origins whose pages may send records |
 //! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
 //! | `post` | a posted body, from its head to the answer |
 //! | `request` | headers: content type, encoding, whether a web page sent the request; sniffing |
@@ -48,6 +49,7 @@ pub mod limits;
 mod log_limit;
 mod metrics;
 mod options;
+mod origins;
 mod pages;
 mod post;
 mod protocols;
@@ -62,7 +64,7 @@ mod traffic;
 
 pub use intake::{Delivery, DeliveryKey, Intake, Receipt, RecordError, Refusal};
 pub use metrics::describe_metrics;
-pub use options::{HttpOptions, check_allowed_host};
+pub use options::{HttpOptions, check_allowed_host, check_allowed_origin};
 pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
 pub use protocols::protocol_names;

@@ -218,6 +218,12 @@ pub const MAX_HOST_BYTES: usize = 255;
 /// Names in `allowed_hosts`.
 pub const MAX_ALLOWED_HOSTS: usize = 64;
 
+/// Origins in `allowed_origins`.
+pub const MAX_ALLOWED_ORIGINS: usize = 64;
+
+/// Seconds for which a browser need not ask again whether a page may send records; the most that Chromium allows.
+pub const PREFLIGHT_MAX_AGE_S: u32 = 7200;
+
 /// Bytes of `?source=` and of `X-Request-ID`, which are copied into every record that lacks them.
 pub const MAX_LABEL_BYTES: usize = 256;
 
@@ -226,6 +232,13 @@ pub const MAX_ERRORS_LISTED: usize = 100;
 
 /// Characters of one listed error.
 pub const MAX_ERROR_CHARS: usize = 500;
+
+/// Bytes of a notification of Alertmanager that are kept with each of its alerts. They are a few hundred, and what one
+/// request makes Weir copy must not grow with the square of its size.
+pub const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
+
+/// Characters of a line that the error about it quotes: enough to find it.
+pub const MAX_QUOTED_CHARS: usize = 100;
 
 /// Value of `Retry-After` in seconds when too much is in flight.
 pub const RETRY_BUSY_S: u32 = 1;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use weir_access::Access;
 use weir_record::{Aliases, Level};
 
-use crate::{Pages, Tls, hosts, limits};
+use crate::{Pages, Tls, hosts, limits, origins};
 
 /// Options of one HTTP server. [`Default`] gives the defaults of the configuration.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub struct HttpOptions {
     pub aliases: Arc<Aliases>,
     /// Host names, besides those of loopback, for a server on a loopback address.
     pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may send records, as browsers write them, or `*`.
+    pub allowed_origins: Vec<String>,
     /// The key that a request must send in [`REPLAY_HEADER`](crate::REPLAY_HEADER) to be treated as a replay of stored
     /// records. Without a key, no request is.
     pub replay_key: Option<String>,
@@ -57,6 +59,7 @@ impl Default for HttpOptions {
             level: Level::Info,
             aliases: Arc::new(Aliases::default()),
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
             replay_key: None,
             access: Arc::new(Access::new(true)),
             tls: None,
@@ -121,6 +124,12 @@ impl HttpOptions {
         for name in &self.allowed_hosts {
             check_allowed_host(name).map_err(|wrong| format!("`allowed_hosts`: `{name}`: {wrong}"))?;
         }
+        if self.allowed_origins.len() > limits::MAX_ALLOWED_ORIGINS {
+            return Err(format!("`allowed_origins` has more than {} origins", limits::MAX_ALLOWED_ORIGINS));
+        }
+        for origin in &self.allowed_origins {
+            check_allowed_origin(origin).map_err(|wrong| format!("`allowed_origins`: `{origin}`: {wrong}"))?;
+        }
         if self.source.is_empty() || self.source.len() > limits::MAX_LABEL_BYTES {
             return Err(format!("`source` must have 1 to {} bytes", limits::MAX_LABEL_BYTES));
         }
@@ -133,6 +142,13 @@ impl HttpOptions {
 /// # Errors The reason why it can't be used.
 pub fn check_allowed_host(name: &str) -> Result<(), String> {
     hosts::check_allowed(name)
+}
+
+/// Checks an origin for [`HttpOptions::allowed_origins`].
+///
+/// # Errors The reason why it can't be used.
+pub fn check_allowed_origin(origin: &str) -> Result<(), String> {
+    origins::check_allowed(origin)
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ async fn receive(
     peer: &Peer,
 ) -> Result<Received, Refused> {
     endpoint.hosts.check(parts)?;
-    request::refuse_cross_site(parts, peer.is_encrypted)?;
+    endpoint.origins.check(parts, peer.is_encrypted)?;
     let is_replay = is_replay(endpoint.options.replay_key.as_deref(), parts)?;
     // Who has the key can read the data folder.
     let caller = if is_replay { None } else { Some(peer.permitted(Role::Ingest)?) };

@@ -26,6 +26,7 @@ use crate::{
     limits,
     log_limit::LogLimit,
     metrics::Meters,
+    origins::Origins,
     pages, post,
     protocols::{self, PROTOCOLS, Protocol},
     remote::Remote,
@@ -43,6 +44,7 @@ pub(crate) struct Endpoint {
     /// The budget for answers that clients have not read yet.
     pub(crate) answers: Arc<ByteBudget>,
     pub(crate) hosts: Hosts,
+    pub(crate) origins: Origins,
     pub(crate) meters: Meters,
     /// Permits for decoding large bodies: one per core, because more would only compete.
     pub(crate) decoders: Arc<Semaphore>,
@@ -76,6 +78,7 @@ impl Endpoint {
             ),
             answers: ByteBudget::shared(limits::MAX_ANSWER_BYTES, options.max_connections, limits::MAX_ANSWER_BYTES),
             hosts: Hosts::new(address, &options.allowed_hosts),
+            origins: Origins::new(&options.allowed_origins),
             options,
             intake,
             meters: Meters::new(),
@@ -114,16 +117,26 @@ const PAGES: &[(&str, Page)] =
 
 /// Answers a request.
 pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, remote: &Remote) -> AnyAnswer {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let protocol = protocols::find(parts.uri.path());
+    let admitted = protocol.and_then(|_| endpoint.origins.admit(&mut parts, remote.is_encrypted()));
     let caller = credentials::caller(&endpoint.options.access, &parts, remote);
     let peer =
         Peer { address: remote.address, account: remote.account.clone(), is_encrypted: remote.is_encrypted(), caller };
-    let path = parts.uri.path();
-    let protocol = protocols::find(path);
+    if let Some((_, protocol)) = protocol
+        && let Some(mut answer) = endpoint.origins.preflight(protocol, &parts, admitted.as_ref())
+        && endpoint.hosts.check(&parts).is_ok()
+    {
+        endpoint.origins.share(&mut answer, admitted);
+        endpoint.meters.other().answered(answer.status().as_u16());
+        return answer.map(Either::Left);
+    }
     if let Some((index, protocol)) = protocol
         && protocol.methods.contains(&parts.method)
     {
-        return post::answer(endpoint, index, parts, body, &peer).await.map(Either::Left);
+        let mut answer = post::answer(endpoint, index, parts, body, &peer).await;
+        endpoint.origins.share(&mut answer, admitted);
+        return answer.map(Either::Left);
     }
     let connection = Arc::clone(body.usage());
     let body = match asked_of(endpoint, &parts, body, &peer).await {

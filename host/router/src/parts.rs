@@ -76,6 +76,7 @@ pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
         level: ingest.default_level,
         aliases: Arc::new(aliases),
         allowed_hosts: http.allowed_hosts.clone(),
+        allowed_origins: http.allowed_origins.clone(),
         max_body_bytes: http.max_body_bytes as usize,
         max_decompressed_bytes: http.max_decompressed_bytes as usize,
         max_in_flight_bytes: http.max_in_flight_bytes as usize,

@@ -4,13 +4,18 @@
 //! and calls the protocol for what differs: which heads it accepts, how bytes become records, and the form of the
 //! answer. Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
 
+mod alertmanager;
 #[cfg(test)]
 mod answered;
+mod cloudevents;
 mod datadog;
 mod elasticsearch;
+mod entries;
 pub(crate) mod forward;
 pub(crate) mod gelf;
+mod influx;
 pub(crate) mod lines;
+mod logplex;
 mod raw_json;
 mod splunk;
 pub(crate) mod syslog;
@@ -34,10 +39,14 @@ use crate::{
 pub(crate) static PROTOCOLS: &[Protocol] = &[
     weir::PROTOCOL,
     timeseries::PROTOCOL,
-    gelf::PROTOCOL,
     elasticsearch::PROTOCOL,
     splunk::PROTOCOL,
     datadog::PROTOCOL,
+    influx::PROTOCOL,
+    gelf::PROTOCOL,
+    logplex::PROTOCOL,
+    cloudevents::PROTOCOL,
+    alertmanager::PROTOCOL,
 ];
 
 /// A way of sending records over HTTP.

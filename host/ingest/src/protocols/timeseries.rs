@@ -71,7 +71,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
         let source = context.source.as_deref().unwrap_or(point.measurement);
         let level = context.level.unwrap_or(posted.level);
         batch
-            .try_append(|out| point.write(source, level, posted.received_ns, out))
+            .try_append(|out| point.write(source, level, posted.received_ns, &[], out))
             .map_err(|wrong| refuse(format!("{place} {wrong}")))?;
         if batch.byte_len() > MAX_BATCH_BYTES || batch.len() > MAX_BATCH_RECORDS {
             let error = format!("{place} exceeds the limit on records per request; send smaller batches");
@@ -92,7 +92,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
 }
 
 /// A complete and valid measurement.
-struct Point<'a> {
+pub(super) struct Point<'a> {
     measurement: &'a str,
     tags: Option<Map<'a>>,
     fields: Map<'a>,
@@ -111,10 +111,7 @@ impl<'a> Point<'a> {
             Some(Value::Str(name)) => name,
             Some(other) => return Err(format!("has a `measurement` that is {}, not a text", kind_of(other))),
         };
-        if measurement.is_empty()
-            || measurement.len() > limits::MAX_LABEL_BYTES
-            || measurement.chars().any(char::is_control)
-        {
+        if !is_name(measurement) {
             let most = limits::MAX_LABEL_BYTES;
             return Err(format!("has a `measurement` that is not 1 to {most} bytes without control characters"));
         }
@@ -144,10 +141,32 @@ impl<'a> Point<'a> {
         Ok(Point { measurement, tags, fields, timestamp })
     }
 
-    /// Appends the record.
-    fn write(&self, source: &str, level: Level, received_ns: i64, out: &mut Vec<u8>) -> Result<(), String> {
+    /// A measurement whose fields and tags are known to be valid; at least one field.
+    pub(super) fn new(
+        measurement: &'a str,
+        tags: Option<Map<'a>>,
+        fields: Map<'a>,
+        timestamp: Option<i64>,
+    ) -> Result<Point<'a>, &'static str> {
+        if !is_name(measurement) {
+            return Err("the measurement is longer than 256 bytes, or has control characters");
+        }
+        Ok(Point { measurement, tags, fields, timestamp })
+    }
+
+    /// Appends the record, with more entries at its end.
+    pub(super) fn write(
+        &self,
+        source: &str,
+        level: Level,
+        received_ns: i64,
+        more: &[(&str, &str)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
         let begin = out.len();
-        write::map16_header(out, 6 + u16::from(self.tags.is_some()));
+        // A protocol has a few of them.
+        let more_entries = u16::try_from(more.len()).unwrap_or_default();
+        write::map16_header(out, 6 + u16::from(self.tags.is_some()) + more_entries);
         write::str(out, "timestamp");
         write::int64(out, self.timestamp.unwrap_or(received_ns));
         let message = self.message();
@@ -163,6 +182,10 @@ impl<'a> Point<'a> {
                 write::str(out, key);
                 write::value(out, Value::Map(map));
             }
+        }
+        for (key, text) in more {
+            write::str(out, key);
+            write::str(out, text);
         }
         match out.len() - begin {
             0..=MAX_RECORD_BYTES => Ok(()),
@@ -189,6 +212,11 @@ impl<'a> Point<'a> {
         }
         message
     }
+}
+
+/// Whether a text can name a measurement, and so be a source.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= limits::MAX_LABEL_BYTES && !text.chars().any(char::is_control)
 }
 
 fn kind_of(value: Value<'_>) -> &'static str {

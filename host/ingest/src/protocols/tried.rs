@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http_body_util::BodyExt;
 use hyper::Request;
 use weir_record::{Aliases, Batch, ComposeError, Composer, Defaults, Level, RejectedRecord, write_json};
 
 use super::{Posted, Protocol};
-use crate::reply::Refused;
+use crate::reply::{Answer, Refused};
 
 /// What every record has.
 const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
@@ -74,6 +75,13 @@ pub(super) fn composed(
     }
     let bad = composer.finish();
     (records_of(&batch), bad)
+}
+
+/// The body of an answer.
+pub(super) fn said(answer: &Answer) -> serde_json::Value {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let body = runtime.block_on(answer.clone().into_body().collect()).expect("a body").to_bytes();
+    serde_json::from_slice(&body).expect("JSON")
 }
 
 fn read(

@@ -37,6 +37,8 @@ pub const DECOMPRESSED_BYTES: RangeInclusive<u64> = KIB..=4 * GIB;
 pub const IN_FLIGHT_BYTES: RangeInclusive<u64> = KIB..=64 * GIB;
 /// `http.allowed_hosts`: a machine has few names.
 pub const MAX_ALLOWED_HOSTS: usize = weir_ingest::limits::MAX_ALLOWED_HOSTS;
+/// `http.allowed_origins`: each is compared with every request of a page.
+pub const MAX_ALLOWED_ORIGINS: usize = weir_ingest::limits::MAX_ALLOWED_ORIGINS;
 /// `http.header_timeout` and `http.body_timeout`: shorter would cut off legitimate senders, longer would keep dead
 /// connections.
 pub const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);

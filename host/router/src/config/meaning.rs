@@ -144,6 +144,7 @@ impl Reader<'_> {
             listen: self.address(&at.key("listen"), &raw.listen),
             insecure_open: false,
             allowed_hosts: self.hosts(&at.key("allowed_hosts"), &raw.allowed_hosts),
+            allowed_origins: self.origins(&at.key("allowed_origins"), &raw.allowed_origins),
             max_body_bytes: self.bytes(&body, raw.max_body, limits::BODY_BYTES),
             max_decompressed_bytes: self.bytes(&decompressed, raw.max_decompressed, limits::DECOMPRESSED_BYTES),
             max_in_flight_bytes: self.bytes(&in_flight, raw.max_in_flight, limits::IN_FLIGHT_BYTES),
@@ -175,6 +176,18 @@ impl Reader<'_> {
             }
         }
         names.to_vec()
+    }
+
+    fn origins(&mut self, at: &Location<'_>, origins: &[String]) -> Vec<String> {
+        if origins.len() > limits::MAX_ALLOWED_ORIGINS {
+            self.report(at, format!("{} origins, at most {}", origins.len(), limits::MAX_ALLOWED_ORIGINS));
+        }
+        for (place, origin) in at.items().iter().zip(origins) {
+            if let Err(wrong) = weir_ingest::check_allowed_origin(origin) {
+                self.report_with(place, format!("{} is not an origin", place.shown(origin)), wrong);
+            }
+        }
+        origins.to_vec()
     }
 
     fn address(&mut self, at: &Location<'_>, text: &str) -> SocketAddr {

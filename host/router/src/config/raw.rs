@@ -73,6 +73,11 @@ pub(super) struct Http {
     /// On other addresses, any name is accepted.
     #[schemars(inner(length(min = 1)), extend("examples" = [["logs.example.com"]]))]
     pub allowed_hosts: Vec<String>,
+    /// Other origins whose web pages may send records, as browsers write them: scheme, host, and the port if it isn't
+    /// the usual one. `"*"` lets every page anywhere send, so use it only if everybody may. Pages of other origins never
+    /// read anything but the answers.
+    #[schemars(inner(length(min = 1)), extend("examples" = [["https://app.example.com"]]))]
+    pub allowed_origins: Vec<String>,
     /// Maximum size of a request body, as received.
     pub max_body: Size,
     /// Maximum size of a request body after decompression; at least `max_body`.
@@ -94,6 +99,7 @@ impl Default for Http {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
             max_body: mib(16),
             max_decompressed: mib(64),
             max_in_flight: mib(256),

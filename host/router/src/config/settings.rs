@@ -62,6 +62,7 @@ pub struct HttpSettings {
     /// Everything is open although others reach the address and there is no token.
     pub insecure_open: bool,
     pub allowed_hosts: Vec<String>,
+    pub allowed_origins: Vec<String>,
     pub max_body_bytes: u64,
     pub max_decompressed_bytes: u64,
     pub max_in_flight_bytes: u64,

@@ -55,6 +55,7 @@ fn keys_that_need_a_restart_are_named() {
     for (rest, key) in [
         ("[http]\nlisten = '127.0.0.1:1'", "http.listen"),
         ("[http]\nallowed_hosts = ['a']", "http.allowed_hosts"),
+        ("[http]\nallowed_origins = ['*']", "http.allowed_origins"),
         ("[http]\nmax_body = '1MiB'", "http.max_body"),
         ("[http]\nmax_decompressed = '65MiB'", "http.max_decompressed"),
         ("[http]\nmax_in_flight = '65MiB'", "http.max_in_flight"),

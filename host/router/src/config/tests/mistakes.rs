@@ -192,6 +192,7 @@ fn invalid_values_are_refused_with_specific_messages() {
         ("[http]\nlisten = '8080'".into(), "2:10 `8080` is not an address to listen on"),
         ("[http]\nlisten = 'logs.example:80'".into(), "2:10 `logs.example:80` is not an address to listen on"),
         ("[http]\nlisten = '127.0.0.1:99999'".into(), "2:10 `127.0.0.1:99999` is not an address to listen on"),
+        ("[http]\nallowed_origins = ['a.example']".into(), "2:20 `a.example` is not an origin"),
         ("[http]\nmax_body = '100MiB'".into(), "2:12 `max_decompressed` (64MiB) is smaller than `max_body` (100MiB)"),
         ("[journal]\nsync = 'sometimes'".into(), "2:8 `sometimes` is not a sync mode"),
         ("[journal]\nsync = '0ms'".into(), "2:8 0s is too short"),

@@ -69,6 +69,7 @@ auto_load = true
 [http]
 listen = "localhost:1"
 allowed_hosts = ["logs.example.com", "weir"]
+allowed_origins = ["https://app.example.com"]
 max_body = "1MiB"
 max_decompressed = "2MiB"
 max_in_flight = 3145728
@@ -123,6 +124,7 @@ default_level = "DEBUG"
         [1 << 20, 2 << 20, 3 << 20]
     );
     assert_eq!(http.allowed_hosts, ["logs.example.com", "weir"]);
+    assert_eq!(http.allowed_origins, ["https://app.example.com"]);
     assert_eq!(http.max_connections, 4);
     assert_eq!(http.header_timeout, Duration::from_secs(5));
     assert_eq!(http.body_timeout, Duration::from_secs(90));
