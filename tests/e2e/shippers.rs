@@ -15,6 +15,8 @@ mod gelf_sockets;
 mod given;
 mod influx;
 mod lines;
+mod loki;
+mod otlp;
 mod splunk;
 mod syslog;
 mod wire;

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
 
-use crate::{budget::HeldBytes, limits, reply::Refused, request::Encoding};
+use crate::{budget::HeldBytes, limits, reply::Refused, request::Encoding, snappy};
 
 /// Why a body could not be decompressed.
 #[derive(Debug)]
@@ -38,8 +38,27 @@ pub(crate) fn decompress(
             decoder.window_log_max(limits::ZSTD_WINDOW_LOG).map_err(|error| broken(&error))?;
             out.copy(decoder)?;
         }
+        Encoding::GrpcGzip => match grpc_message(body)? {
+            (0, message) => out.copy(message)?,
+            (_, message) => out.copy(MultiGzDecoder::new(message))?,
+        },
+        Encoding::Snappy => {
+            let length = snappy::declared_length(body).map_err(|reason| DecompressError::Broken(reason.to_owned()))?;
+            out.make_room_for(length)?;
+            snappy::decompress(body, &mut out.bytes).map_err(|reason| DecompressError::Broken(reason.to_owned()))?;
+        }
     }
     Ok(out.bytes)
+}
+
+/// The flag and the content of the one message of a gRPC request.
+fn grpc_message(body: &[u8]) -> Result<(u8, &[u8]), DecompressError> {
+    match body.split_first_chunk::<5>() {
+        Some(([flag, length @ ..], message)) if u32::from_be_bytes(*length) as usize == message.len() => {
+            Ok((*flag, message))
+        }
+        _ => Err(DecompressError::Broken("the request is not exactly one message".to_owned())),
+    }
 }
 
 fn broken(error: &io::Error) -> DecompressError {
@@ -68,6 +87,17 @@ impl Output<'_> {
         self.counted += needed;
         self.bytes.reserve_exact(step);
         Ok(step)
+    }
+
+    /// Makes room for the whole output.
+    fn make_room_for(&mut self, length: usize) -> Result<(), DecompressError> {
+        if length > self.max_bytes {
+            return Err(DecompressError::Bound);
+        }
+        self.held.grow(length).map_err(DecompressError::Refused)?;
+        self.counted = length;
+        self.bytes.reserve_exact(length);
+        Ok(())
     }
 
     fn copy(&mut self, mut reader: impl Read) -> Result<(), DecompressError> {

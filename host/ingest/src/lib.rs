@@ -16,7 +16,7 @@
 //! | `post` | a posted body, from its head to the answer |
 //! | `request` | headers: content type, encoding, whether a web page sent the request; sniffing |
 //! | `body` | reading a body within size and time |
-//! | `decompress` | gzip, deflate, zstd, within a bound on what comes out |
+//! | `decompress`, `snappy` | gzip, deflate, zstd, Snappy, within a bound on what comes out |
 //! | `tls`, `tls/` | TLS: certificates, keys, handshakes |
 //! | `remote` | the other end of a connection: its address, its certificate, and among whose connections it is counted |
 //! | `credentials` | what a request shows to say who sent it |
@@ -58,6 +58,7 @@ mod reply;
 mod request;
 mod routes;
 mod server;
+mod snappy;
 mod sockets;
 mod tls;
 mod traffic;

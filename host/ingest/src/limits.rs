@@ -212,6 +212,16 @@ pub const HASHED_BYTES: usize = 4 * 1024;
 /// Bytes of a measurement's message, which is meant for people.
 pub const MAX_MEASURED_BYTES: usize = 1024;
 
+/// Bytes of a resource and a scope of OTLP, and of the labels of a stream of Loki, which are copied into each of their
+/// records. Usual ones have some hundred.
+pub const MAX_SHARED_BYTES: usize = 256 * 1024;
+
+/// Labels of a stream of Loki, and entries of structured metadata. Each needs 48 bytes while it is read.
+pub const MAX_PAIRS: usize = 16 * 1024;
+
+/// Bytes of `grpc-message`, which is a header.
+pub const MAX_GRPC_MESSAGE_BYTES: usize = 256;
+
 /// Bytes of a host name, as in DNS.
 pub const MAX_HOST_BYTES: usize = 255;
 

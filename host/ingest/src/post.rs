@@ -75,7 +75,7 @@ pub(crate) async fn answer(
             (protocol.reply)(&parts, &shorter)
         });
     }
-    meters.answered(answer.status().as_u16());
+    meters.answered(reply::counted_status(&answer));
     meters.took(started.elapsed());
     answer
 }
@@ -302,7 +302,7 @@ fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) 
             format!("the decompressed body exceeds the limit of {max_bytes} bytes; send smaller batches"),
         ),
         DecompressError::Broken(reason) => {
-            let name = format!("{encoding:?}").to_lowercase();
+            let name = encoding.name();
             Refused::new(StatusCode::BAD_REQUEST, format!("the body can't be decompressed as {name}: {reason}"))
         }
     }

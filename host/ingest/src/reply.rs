@@ -3,13 +3,19 @@
 //! The last step of every request. Protocols with answers of their own build them from the same two types, [`Taken`]
 //! and [`Refused`]. Invariant: the output is always valid JSON of bounded size, whatever text it quotes.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt::Write,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Body;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::{
-    Response, StatusCode,
+    HeaderMap, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
 use weir_record::RejectedRecord;
@@ -29,15 +35,70 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 pub(crate) type AnyAnswer = Response<Either<Full<Bytes>, PageBody>>;
 
 /// An answer on its way to the client.
-pub(crate) type SentAnswer = Response<Either<Full<Bytes>, ActivePage>>;
+pub(crate) type SentAnswer = Response<Either<WithTrailers, ActivePage>>;
 
 /// Ends the request, or, if the answer is a stream, lets it last until the end of that.
-pub(crate) fn sent(answer: AnyAnswer, request: ActiveRequest) -> SentAnswer {
+pub(crate) fn sent(mut answer: AnyAnswer, request: ActiveRequest) -> SentAnswer {
     request.answered();
+    let trailers = answer.extensions_mut().remove::<Trailers>();
     answer.map(|body| match body {
-        Either::Left(whole) => Either::Left(whole),
+        Either::Left(whole) => Either::Left(WithTrailers { whole, trailers }),
         Either::Right(page) => Either::Right(ActivePage::new(page, request)),
     })
+}
+
+/// The trailers of an answer, among its extensions.
+#[derive(Clone)]
+struct Trailers(Box<HeaderMap>);
+
+/// The status that metrics count for an answer whose own says nothing, among its extensions.
+#[derive(Clone, Copy)]
+struct CountedAs(StatusCode);
+
+/// Gives an answer trailers, which clients of HTTP/2 get after the body.
+pub(crate) fn add_trailers(answer: &mut Answer, trailers: HeaderMap) {
+    answer.extensions_mut().insert(Trailers(Box::new(trailers)));
+}
+
+/// Lets metrics count an answer under another status.
+pub(crate) fn count_as(answer: &mut Answer, status: StatusCode) {
+    answer.extensions_mut().insert(CountedAs(status));
+}
+
+/// The status that metrics count.
+pub(crate) fn counted_status<B>(answer: &Response<B>) -> u16 {
+    let counted = answer.extensions().get::<CountedAs>().map(|counted| counted.0);
+    counted.unwrap_or(answer.status()).as_u16()
+}
+
+/// A body that is complete, and trailers if there are some.
+pub(crate) struct WithTrailers {
+    whole: Full<Bytes>,
+    trailers: Option<Trailers>,
+}
+
+impl Body for WithTrailers {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match Pin::new(&mut self.whole).poll_frame(context) {
+            Poll::Ready(None) => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers.0)))),
+            frame => frame,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.trailers.is_none() && self.whole.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Clients of gRPC don't expect a length.
+        if self.trailers.is_some() { SizeHint::default() } else { self.whole.size_hint() }
+    }
 }
 
 /// Why a request was refused.
@@ -280,8 +341,8 @@ pub(crate) fn json(status: StatusCode, text: String) -> Answer {
 }
 
 /// An answer with headers that keep browsers from guessing its type or caching it.
-pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, text: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
+pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
@@ -331,9 +392,9 @@ pub(crate) fn held_if_long(answer: Answer, answers: &Arc<ByteBudget>, shorter: i
 
 /// The single piece of an answer.
 fn whole(mut body: Full<Bytes>) -> Bytes {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::Pin::new(&mut body).poll_frame(&mut context) {
-        std::task::Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    match Pin::new(&mut body).poll_frame(&mut context) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         _ => Bytes::new(),
     }
 }

@@ -110,6 +110,24 @@ pub(crate) enum Encoding {
     /// zlib as in the standard, or the raw stream that some clients send.
     Deflate,
     Zstd,
+    /// One message of gRPC, which says itself whether it is compressed with gzip.
+    GrpcGzip,
+    /// A block of Snappy, without frames.
+    Snappy,
+}
+
+impl Encoding {
+    /// Its name in errors.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Encoding::Identity => "identity",
+            Encoding::Gzip => "gzip",
+            Encoding::Deflate => "deflate",
+            Encoding::Zstd => "zstd",
+            Encoding::GrpcGzip => "a message of gRPC",
+            Encoding::Snappy => "snappy",
+        }
+    }
 }
 
 /// Reads `Content-Encoding`, which must be absent or supported.

@@ -157,7 +157,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
         },
         (Ok(()), None) => read(endpoint, parts, protocol.is_some(), &peer, &connection).await.map(Either::Left),
     };
-    endpoint.meters.other().answered(answer.status().as_u16());
+    endpoint.meters.other().answered(reply::counted_status(&answer));
     answer
 }
 
@@ -223,6 +223,7 @@ async fn read(
     let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, page)| *page);
     let is_head = parts.method == Method::HEAD;
     let mut answer = match page {
+        _ if protocols::is_grpc(&parts.headers) => protocols::unknown_method(path),
         Some(page) if is_head || parts.method == Method::GET => {
             // The head is not held while the page is created.
             drop(parts);

@@ -16,6 +16,11 @@ pub(crate) mod gelf;
 mod influx;
 pub(crate) mod lines;
 mod logplex;
+mod loki;
+#[cfg(test)]
+mod mutations;
+mod otlp;
+mod protobuf;
 mod raw_json;
 mod splunk;
 pub(crate) mod syslog;
@@ -35,10 +40,14 @@ use crate::{
     request::Encoding,
 };
 
+pub(crate) use otlp::{is_grpc, unknown_method};
+
 /// All protocols, in the order in which their paths are tried.
 pub(crate) static PROTOCOLS: &[Protocol] = &[
     weir::PROTOCOL,
     timeseries::PROTOCOL,
+    otlp::PROTOCOL,
+    loki::PROTOCOL,
     elasticsearch::PROTOCOL,
     splunk::PROTOCOL,
     datadog::PROTOCOL,
