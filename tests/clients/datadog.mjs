@@ -2,8 +2,8 @@
 //
 //     datadog.mjs HOST:PORT KEY     logs as JSON on standard input; prints what the client says
 
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { json } from 'node:stream/consumers'
 import { client, v1, v2 } from '@datadog/datadog-api-client'
 
 const [name, key] = process.argv.slice(2)
@@ -20,7 +20,7 @@ const item = (log) => {
 try {
   said.valid = (await new v1.AuthenticationApi(configuration).validate()).valid
   const api = new v2.LogsApi(configuration)
-  const logs = JSON.parse(readFileSync(0, 'utf8')).map(item)
+  const logs = (await json(process.stdin)).map(item)
   for (const contentEncoding of [undefined, 'gzip', 'deflate']) {
     said.answers.push(await api.submitLog({ body: logs, contentEncoding, ddtags: 'from:query' }))
   }

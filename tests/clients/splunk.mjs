@@ -2,8 +2,8 @@
 //
 //     splunk.mjs URL TOKEN     messages as JSON on standard input; prints what the client says
 
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { json } from 'node:stream/consumers'
 import splunk from 'splunk-logging'
 
 const [url, token] = process.argv.slice(2)
@@ -11,7 +11,7 @@ const said = { version: createRequire(import.meta.url)('splunk-logging/package.j
 const logger = new splunk.Logger({ url, token, maxBatchCount: 0, maxRetries: 0 })
 logger.error = (error) => said.errors.push([error.message, error.code])
 const metadata = { host: 'web-1', source: 'shop', sourcetype: 'node', index: 'main', time: 1763632800.25 }
-for (const entry of JSON.parse(readFileSync(0, 'utf8'))) {
+for (const entry of await json(process.stdin)) {
   const { level, ...message } = entry
   logger.send({ message, severity: level ?? 'info', metadata: { ...metadata } })
 }

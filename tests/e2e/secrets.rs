@@ -21,6 +21,8 @@ use super::router::{Home, Router, eventually, weir};
 const ADMIN: &str = "planted-admin-token-0123456789";
 /// Another, from a file.
 const READER: &str = "planted-reader-token-0123456789";
+/// The shared key of a listener, and a password.
+const LISTENER: [&str; 2] = ["planted-shared-key-0123456789", "planted-password-0123456789"];
 /// The password of a proxy.
 const PROXY: &str = "planted-proxy-0123456789";
 
@@ -360,8 +362,10 @@ fn configuration(options: &[SecretOption], servers: &dyn Fn(&str) -> u16) -> Str
     let mut text = String::from(
         "filter = []\n[live]\nbuffer = 100\n[log]\nlevel = 'trace'\n\
          [token.admin]\nrole = 'admin'\nenv = 'ADMIN_TOKEN'\n[token.reader]\nrole = 'read'\nfile = 'reader'\n\
-         [sink.db]\ntype = 'sqlite'\n",
+         [sink.db]\ntype = 'sqlite'\n[[listen]]\nprotocol = 'forward'\naddress = '127.0.0.1:0'\n",
     );
+    let [key, password] = LISTENER;
+    text.push_str(&format!("shared_key = '{key}'\nusers = {{ shop = '{password}' }}\n"));
     // Nothing listens on the port of a closed listener.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for option in options {
@@ -423,7 +427,7 @@ fn no_secret_is_shown_when_servers_refuse_and_repeat_it() {
     assert!(log.contains("TRACE"), "the log is as verbose as it can be");
     said.add("the log", log);
     let secrets = options.iter().map(SecretOption::secret).chain([ADMIN, READER].map(str::to_owned));
-    said.check(&secrets.collect::<Vec<_>>());
+    said.check(&secrets.chain(LISTENER.map(str::to_owned)).collect::<Vec<_>>());
 }
 
 #[test]

@@ -183,8 +183,10 @@ impl Servers {
     }
 }
 
-/// Writes the records of a round on several connections, and reads this many bytes after each body.
+/// Writes the records of a round on several connections. If this many bytes are read after each body, that ends with an
+/// id, which is another one for each.
 fn write(address: SocketAddr, bodies: &[Body], answer_bytes: usize) -> anyhow::Result<u64> {
+    static IDS: AtomicU64 = AtomicU64::new(0);
     let (next, sent) = (AtomicU64::new(0), AtomicU64::new(0));
     let connection = || -> anyhow::Result<()> {
         let mut stream = TcpStream::connect(address)?;
@@ -197,8 +199,14 @@ fn write(address: SocketAddr, bodies: &[Body], answer_bytes: usize) -> anyhow::R
                 sent.fetch_sub(body.records, Ordering::Relaxed);
                 return Ok(());
             }
-            stream.write_all(&body.bytes)?;
-            stream.read_exact(&mut answer)?;
+            let end = if answer_bytes == 0 { 0 } else { encode::CHUNK };
+            let (before, _) = body.bytes.split_at(body.bytes.len() - end);
+            stream.write_all(before)?;
+            if answer_bytes > 0 {
+                let id = format!("{:0width$}", IDS.fetch_add(1, Ordering::Relaxed), width = end);
+                stream.write_all(id.as_bytes())?;
+                stream.read_exact(&mut answer)?;
+            }
         }
     };
     std::thread::scope(|scope| {

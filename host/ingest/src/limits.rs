@@ -146,6 +146,9 @@ pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 /// Bytes of one message over a socket: of a Fluent Forward message, a line, a syslog message. Shippers batch up to 2 MiB.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Maximum time without a new byte of a message that was begun: its bytes are held meanwhile.
+pub const MESSAGE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Connections of one listener for sockets. Shippers keep one or a few.
 pub const MAX_SOCKET_CONNECTIONS: usize = 512;
 

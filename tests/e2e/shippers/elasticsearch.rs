@@ -1,6 +1,5 @@
 //! Elasticsearch's clients for Python (8 and 9) and JavaScript, and rsyslog.
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Child, Command};
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 use super::super::clients::curl;
 use super::super::router::{Home, Router, eventually, weir};
 use super::given::{
-    FULL, LEVELS, STUCK, assert_has, assert_none_is_lost, assert_pieces_are_put_together, entries, exchange,
-    fill_the_journal, script, token,
+    LEVELS, assert_has, assert_none_is_lost, assert_pieces_are_put_together, entries, exchange, fill_the_journal,
+    script, token,
 };
 use super::{Client, arrived, confirm, home};
 
@@ -232,23 +231,4 @@ fn rsyslog_sends_its_messages_without_loss_also_while_weir_is_down_or_wants_a_to
     let version = String::from_utf8(version).unwrap().split_whitespace().nth(1).unwrap().to_owned();
     confirm(&Client { protocol: PROTOCOL, name: "rsyslog-elasticsearch", from: "Debian", version }, 150, records.len());
     drop(router);
-}
-
-#[test]
-fn rsyslog_waits_for_a_full_journal_without_loss() {
-    let home = Home::with(&format!("{FULL}{STUCK}"));
-    let router = home.start();
-    let rsyslog = Rsyslog::start(&home, &router.url, "maxbytes=\"40k\"");
-    let text = "x".repeat(5000);
-    let lines: Vec<_> = (0..400).map(|n| format!("<14>1 2026-11-20T10:00:00Z web-1 shop 1 - - {n} {text}")).collect();
-    rsyslog.send(&lines);
-    eventually("it is refused", || {
-        let metrics = curl(&router, "/metrics", &[], b"").body;
-        metrics.lines().any(|line| line.contains("elasticsearch") && line.contains("\"429\""))
-    });
-    home.configure(FULL);
-    let records = arrived(&home, lines.len());
-    let number = |record: &Value| record["message"].as_str().unwrap().split_whitespace().next().unwrap().to_owned();
-    let numbers: HashSet<_> = records.iter().map(number).collect();
-    assert_eq!(numbers.len(), lines.len());
 }

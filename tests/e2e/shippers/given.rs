@@ -161,9 +161,9 @@ pub fn assert_none_is_lost_at(name: &str, more: &str, place: impl Fn(&Router) ->
 }
 
 /// A journal of a megabyte, and a sink that takes nothing.
-pub const FULL: &str = "[journal]\nmax_size = \"1MiB\"\nsegment_size = \"64KiB\"\n[http]\nmax_body = \"64KiB\"\n\
+const FULL: &str = "[journal]\nmax_size = \"1MiB\"\nsegment_size = \"64KiB\"\n[http]\nmax_body = \"64KiB\"\n\
     max_decompressed = \"64KiB\"\nmax_in_flight = \"128KiB\"\n[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n";
-pub const STUCK: &str = "[sink.stuck]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n";
+const STUCK: &str = "[sink.stuck]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n";
 
 /// Has a script fill the journal. It prints what it is told then, and goes on; when there is room again, it ends.
 /// Returns what it was told.

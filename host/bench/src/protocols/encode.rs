@@ -65,7 +65,8 @@ pub fn bulk(records: &[Value]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-/// A message of Fluent Forward with packed entries, which asks for an acknowledgement of [`ACKNOWLEDGEMENT`] bytes.
+/// A message of Fluent Forward with packed entries. Its last [`CHUNK`] bytes are its id, which must be another one whenever
+/// it is sent, and the acknowledgement has [`ACKNOWLEDGEMENT`] bytes.
 pub fn forward(records: &[Value]) -> Vec<u8> {
     let mut entries = Vec::new();
     for (number, record) in records.iter().enumerate() {
@@ -83,12 +84,14 @@ pub fn forward(records: &[Value]) -> Vec<u8> {
     message.extend_from_slice(b"shop\xc6");
     message.extend_from_slice(&u32::try_from(entries.len()).expect("below 4 GiB").to_be_bytes());
     message.extend_from_slice(&entries);
-    message.extend_from_slice(b"\x81\xa5chunk\xa2id");
+    message.extend_from_slice(b"\x81\xa5chunk\xa800000000");
     message
 }
 
-/// `{"ack": "id"}`
-pub const ACKNOWLEDGEMENT: usize = 8;
+pub const CHUNK: usize = 8;
+
+/// `{"ack": "…"}`
+pub const ACKNOWLEDGEMENT: usize = 6 + CHUNK;
 
 /// Messages of syslog as in RFC 5424, each after its length; context and metadata are structured data.
 pub fn syslog(records: &[Value]) -> Vec<u8> {

@@ -146,7 +146,7 @@ fn damaged_messages_are_read_or_refused() {
         packed(&json!(["tag", "time:7", {"log": "x"}, {"chunk": "c", "compressed": "gzip"}])),
     ];
     let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
-    mutations(&seeds, |message| {
+    mutations(&seeds, |_, message| {
         let mut end = MessageEnd::default();
         if let Ok(Some(length)) = end.find(message) {
             _ = read(&message[..length]);

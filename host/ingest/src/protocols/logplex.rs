@@ -14,9 +14,9 @@
 //! | part | in the record |
 //! |---|---|
 //! | TIME, to the nanosecond | the time; kept as `timestamp_original` if it isn't one |
-//! | PRI | the level; `facility` and `severity` are its two numbers |
+//! | PRI | the level; `facility` and `severity` are the names of its two parts |
 //! | MESSAGE, without the line end | the message |
-//! | HOST, APP, PROCESS, ID | `host`, `app`, `process` and `message_id`, unless they are `-` |
+//! | HOST, APP, PROCESS, ID | `host`, `app`, `pid` and `msgid`, unless they are `-` |
 //! | `Logplex-Drain-Token` | `drain` |
 //!
 //! The source is `?source=` of the drain's URL, otherwise the app, which Heroku calls `app` for what an application
@@ -26,9 +26,9 @@
 //! the whole body is refused, because it isn't known what is missing. The answer is 204.
 
 use hyper::{Method, StatusCode, header::HeaderValue, http::request::Parts};
-use weir_record::{Batch, ComposeError, Composer, Defaults, Level, Scale, time};
+use weir_record::{Batch, ComposeError, Composer, Defaults, time};
 
-use super::{Example, Posted, Protocol, Read};
+use super::{Example, Posted, Protocol, Read, syslog};
 use crate::{
     context::Context,
     limits,
@@ -116,7 +116,7 @@ fn compose(
     composer: &mut Composer<'_, '_>,
 ) -> Result<(), ComposeError> {
     let wrong = ComposeError::record("the frame doesn't begin with <PRI>1 TIME HOST APP PROCESS ID");
-    let (priority, rest) = priority(frame).ok_or(wrong)?;
+    let (priority, rest) = syslog::priority(frame).ok_or(wrong)?;
     let mut words = rest.splitn(7, |byte| *byte == b' ');
     let mut next = || words.next().ok_or(wrong);
     let version = next()?;
@@ -130,9 +130,7 @@ fn compose(
         None if moment == b"-" => {}
         None => composer.text("timestamp", moment)?,
     }
-    if let Some(level) = Level::from_number_in(priority, Scale::Syslog) {
-        composer.level(level);
-    }
+    syslog::compose_priority(priority, composer)?;
     match source {
         Some(source) => composer.source(source.as_bytes()),
         None if app == b"-" => {}
@@ -140,27 +138,12 @@ fn compose(
     }
     let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
     composer.message(message.strip_suffix(b"\n").unwrap_or(message));
-    for (name, text) in [("host", host), ("app", app), ("process", process), ("message_id", id)] {
+    for (name, text) in [("host", host), ("app", app), ("pid", process), ("msgid", id)] {
         if text != b"-" {
             composer.text(name, text)?;
         }
     }
-    for (name, number) in [(&b"facility"[..], priority >> 3), (b"severity", priority & 7)] {
-        composer.entry(name, |value| {
-            value.int(number);
-            Ok(())
-        })?;
-    }
     drain.map_or(Ok(()), |token| composer.text("drain", token))
-}
-
-/// The number in `<PRI>`, and the rest.
-fn priority(frame: &[u8]) -> Option<(i64, &[u8])> {
-    let rest = frame.strip_prefix(b"<")?;
-    let end = rest.iter().take(4).position(|byte| *byte == b'>')?;
-    let digits = std::str::from_utf8(&rest[..end]).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
-    let number = digits.parse().ok().filter(|number| *number <= 191)?;
-    Some((number, &rest[end + 1..]))
 }
 
 #[cfg(test)]
@@ -184,8 +167,8 @@ mod tests {
         let (records, bad) = tried::post(&PROTOCOL, "/logplex", &headers, DOCUMENTED).expect("taken");
         assert!(bad.is_empty(), "{bad:?}");
         let due = json!({"timestamp": "2012-11-30T06:45:29.000000000Z", "level": "CRITICAL", "source": "app",
-            "message": "State changed from starting to up", "host": "host", "app": "app", "process": "web.3",
-            "facility": 5, "severity": 0, "drain": "d.73ea7440"});
+            "message": "State changed from starting to up", "host": "host", "app": "app", "pid": "web.3",
+            "facility": "syslog", "severity": "emerg", "drain": "d.73ea7440"});
         assert_eq!(records[0], due);
         assert_eq!(records[1]["message"], "Starting process with command `bundle exec rackup config.ru -p 24405`");
     }
@@ -197,8 +180,8 @@ mod tests {
             + &framed("<191>1 soon h a p -");
         let (records, _) = tried::post(&PROTOCOL, "/logplex?source=shop", &[], &body).expect("taken");
         let due = json!({"timestamp": "2026-11-30T03:05:06.123456000Z", "level": "INFO", "source": "shop",
-            "message": "at=error \"päth\"\n", "app": "heroku", "process": "router", "message_id": "H12",
-            "facility": 19, "severity": 6});
+            "message": "at=error \"päth\"\n", "app": "heroku", "pid": "router", "msgid": "H12",
+            "facility": "local3", "severity": "info"});
         assert_eq!(records[0], due);
         assert_eq!((&records[1]["timestamp"], &records[1]["message"]), (&json!(RECEIVED), &json!("")));
         assert_eq!((&records[2]["timestamp_original"], &records[2]["level"]), (&json!("soon"), &json!("DEBUG")));

@@ -17,8 +17,6 @@ mod influx;
 pub(crate) mod lines;
 mod logplex;
 mod loki;
-#[cfg(test)]
-mod mutations;
 mod otlp;
 mod protobuf;
 mod raw_json;

@@ -71,20 +71,25 @@ fn compose(line: &[u8], received_ns: i64, composer: &mut Composer<'_, '_>) -> Re
         composer.message(line);
         return Ok(());
     };
-    let (facility, severity) = (FACILITIES[priority / 8], priority % 8);
-    if let Some(level) = Level::from_number_in(severity as i64, Scale::Syslog) {
-        composer.level(level);
-    }
-    composer.text("facility", facility.as_bytes())?;
-    composer.text("severity", SEVERITIES[severity].as_bytes())?;
+    compose_priority(priority, composer)?;
     match rest.strip_prefix(b"1 ").and_then(Structured::read) {
         Some(message) => message.compose(composer),
         None => compose_bsd(rest, received_ns, composer),
     }
 }
 
-/// The number between `<` and `>`, and what follows.
-fn priority(line: &[u8]) -> Option<(usize, &[u8])> {
+/// The level, and the names of facility and severity.
+pub(super) fn compose_priority(priority: usize, composer: &mut Composer<'_, '_>) -> Result<(), ComposeError> {
+    let (facility, severity) = (FACILITIES[priority / 8], priority % 8);
+    if let Some(level) = Level::from_number_in(severity as i64, Scale::Syslog) {
+        composer.level(level);
+    }
+    composer.text("facility", facility.as_bytes())?;
+    composer.text("severity", SEVERITIES[severity].as_bytes())
+}
+
+/// The number between `<` and `>`, at most that of the last facility, and what follows.
+pub(super) fn priority(line: &[u8]) -> Option<(usize, &[u8])> {
     let rest = line.strip_prefix(b"<")?;
     let digits = rest.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
     let number = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
@@ -415,7 +420,7 @@ mod tests {
             b"<34>Nov 11 22:14:15 mymachine su[230]: 'su root' failed",
             b"<13>2003-10-11T22:14:15Z host app: m",
         ];
-        mutations(&seeds, |line| {
+        mutations(&seeds, |_, line| {
             let (records, bad) = composed(compose, &[line]);
             assert!(records.len() == 1 && bad.is_empty(), "{}", String::from_utf8_lossy(line));
         });

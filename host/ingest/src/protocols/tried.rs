@@ -113,7 +113,7 @@ fn read(
 
 /// Posts random mutations of bodies. Nothing may panic, and every record must be canonical.
 pub(super) fn mutated(protocol: &Protocol, target: &str, headers: &[(&str, &str)], seeds: &[&[u8]]) {
-    let count = mutations(seeds, |body| {
+    let count = mutations(seeds, |_, body| {
         if let Ok((batch, bad)) = read(protocol, target, headers, body) {
             for record in batch.iter() {
                 let names: HashSet<&str> = record.entries().map(|(name, _)| name).collect();
@@ -127,14 +127,15 @@ pub(super) fn mutated(protocol: &Protocol, target: &str, headers: &[(&str, &str)
     eprintln!("{}: {count} bodies", protocol.name);
 }
 
-/// Calls `check` with random mutations of bodies, and returns how many there were.
-pub(super) fn mutations(seeds: &[&[u8]], mut check: impl FnMut(&[u8])) -> u32 {
+/// Calls `check` with random mutations of bodies and with which one each was, and returns how many there were.
+pub(super) fn mutations(seeds: &[&[u8]], mut check: impl FnMut(usize, &[u8])) -> u32 {
     let seconds = std::env::var(MUTATE_FOR).ok().and_then(|text| text.parse().ok());
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut count = 0;
     while end.map_or(count < MUTATIONS, |end| Instant::now() < end) {
-        check(&random.mutation(seeds));
+        let seed = count as usize % seeds.len();
+        check(seed, &random.mutation(seeds[seed], seeds));
         count += 1;
     }
     count
@@ -151,9 +152,9 @@ impl Random {
         usize::try_from(self.0 % bound.max(1) as u64).expect("below a usize")
     }
 
-    /// One of the seeds with up to eight changes: a bit, a byte, a part removed, repeated or taken from another seed.
-    fn mutation(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
-        let mut body = seeds[self.below(seeds.len())].to_vec();
+    /// A seed with up to eight changes: a bit, a byte, a part removed, repeated or taken from another seed.
+    fn mutation(&mut self, seed: &[u8], seeds: &[&[u8]]) -> Vec<u8> {
+        let mut body = seed.to_vec();
         for _ in 0..=self.below(8) {
             let at = self.below(body.len() + 1);
             let end = (at + self.below(16)).min(body.len());

@@ -30,7 +30,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     }
 
     /// Reads what there is, at most so many bytes into the buffer as a whole. Returns the number of bytes; 0 at the end
-    /// of the stream, or when the listener is to stop.
+    /// of the stream, when the listener is to stop, or if what was begun is not continued.
     pub(crate) async fn more(&mut self, session: &Session, most_bytes: usize) -> Result<usize, String> {
         let room = self.buffer.len().clamp(limits::SOCKET_READ_BYTES, most_bytes);
         // Twice: the bytes, and what becomes of them.
@@ -41,10 +41,16 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             }
         }
         self.buffer.reserve(room);
+        let is_begun = !self.buffer.is_empty();
         let read = tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.buffer) => read,
             () = session.stopped() => return Ok(0),
+            () = sleep(limits::MESSAGE_IDLE_TIMEOUT), if is_begun => {
+                let waited = limits::MESSAGE_IDLE_TIMEOUT;
+                session.listener.closes(&session.peer, &format!("a message was not continued for {waited:?}"));
+                return Ok(0);
+            }
         };
         match read {
             Ok(bytes) => {

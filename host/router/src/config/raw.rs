@@ -36,6 +36,7 @@ pub(super) struct Config {
     /// The HTTP server that receives records, and its limits.
     pub http: Http,
     /// Other addresses to listen on, and what their senders speak. Default: none.
+    #[schemars(extend("examples" = [[{ "protocol": "syslog", "address": "udp://127.0.0.1:5140" }]]))]
     pub listen: Vec<Listen>,
     /// Encryption of all connections. Default: none.
     pub tls: Option<Tls>,

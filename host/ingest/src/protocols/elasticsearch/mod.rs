@@ -42,7 +42,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::{
     HeaderMap, Method, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT},
+    header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
     http::request::Parts,
 };
 use serde_json::json;
@@ -274,10 +274,7 @@ fn reply(parts: &Parts, outcome: &Result<Taken, Refused>) -> Answer {
     answer(parts, StatusCode::OK, items::answer(&notes, &shown))
 }
 
-/// A refusal as Elasticsearch words it. When a client has to wait, the status is 429, for which its clients try again.
-///
-/// rsyslog looks at the body only: what is refused in JSON, it drops, and what it can't read, it sends again. It has no
-/// user agent, so what may be accepted later is refused in text then.
+/// A refusal as Elasticsearch words it. When it has to wait, it says 429, which its clients take as a reason to try again.
 fn refusal(parts: &Parts, refused: &Refused) -> Answer {
     let (status, kind) = match refused.status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
@@ -290,14 +287,6 @@ fn refusal(parts: &Parts, refused: &Refused) -> Answer {
         status => (status, "exception"),
     };
     let reason = reply::shortened(&refused.error);
-    let is_permanent =
-        status.is_client_error() && kind != "security_exception" && status != StatusCode::TOO_MANY_REQUESTS;
-    if !is_permanent && !parts.headers.contains_key(USER_AGENT) {
-        let mut worded = reply::with_type(status, HeaderValue::from_static("text/plain; charset=utf-8"), reason);
-        worded.headers_mut().insert(PRODUCT.0, PRODUCT.1);
-        reply::add_headers(refused, &mut worded);
-        return worded;
-    }
     let cause = json!({"type": kind, "reason": reason});
     let text = json!({"error": {"root_cause": [cause], "type": kind, "reason": reason}, "status": status.as_u16()});
     let mut worded = answer(parts, status, text.to_string());
@@ -305,19 +294,16 @@ fn refusal(parts: &Parts, refused: &Refused) -> Answer {
     worded
 }
 
-/// The header that proves to clients what they talk to.
-const PRODUCT: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-elastic-product"), HeaderValue::from_static("Elasticsearch"));
-
-/// An answer in the type that the client accepts.
+/// An answer in the type that the client accepts, with the header that proves to clients what they talk to.
 fn answer(parts: &Parts, status: StatusCode, text: String) -> Answer {
+    const PRODUCT: HeaderName = HeaderName::from_static("x-elastic-product");
     let content_type = match compatible_with(&parts.headers) {
         Some(9) => "application/vnd.elasticsearch+json;compatible-with=9",
         Some(_) => "application/vnd.elasticsearch+json;compatible-with=8",
         None => "application/json",
     };
     let mut answer = reply::with_type(status, HeaderValue::from_static(content_type), text);
-    answer.headers_mut().insert(PRODUCT.0, PRODUCT.1);
+    answer.headers_mut().insert(PRODUCT, HeaderValue::from_static("Elasticsearch"));
     answer
 }
 

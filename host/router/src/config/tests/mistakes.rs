@@ -44,15 +44,15 @@ error: unknown key `colour` in `[log]`
 #[test]
 fn a_misplaced_key_gets_a_hint_with_its_section() {
     expect(
-        "listen = 'x'",
+        "max_body = 'x'",
         r"
-error: unknown key `listen` at the top level
+error: unknown key `max_body` at the top level
  --> weir.toml:1:1
   |
-1 | listen = 'x'
-  | ^^^^^^
+1 | max_body = 'x'
+  | ^^^^^^^^
   |
-  = help: `listen` is a key of `[http]`",
+  = help: `max_body` is a key of `[http]`",
     );
     expect(
         "[journal]\nauto_load = true",
