@@ -3,7 +3,7 @@
 //! | file | purpose |
 //! |---|---|
 //! | `address` | where to listen, and binding it |
-//! | `speech` | what a protocol of sockets is, and the slice that lists them |
+//! | `protocol` | what a protocol of sockets is, and the slice that lists them |
 //! | `accept` | accepts connections, within their limits |
 //! | `stream` | a connection whose sender is not answered: frames to records |
 //! | `datagrams` | datagrams to records |
@@ -22,7 +22,7 @@ mod address;
 mod chunks;
 mod datagrams;
 mod deliver;
-mod speech;
+mod protocol;
 mod stream;
 
 use std::future::Future;
@@ -35,8 +35,8 @@ use crate::{HttpOptions, Intake, Requests, Tls, budget::ByteBudget, limits, log_
 
 pub use address::{Bound, ListenAddress, Place, Transport};
 pub(crate) use deliver::{Decoded, Listener, NotStored, Session};
-pub(crate) use speech::{Framing, OneWay, Speech};
-pub use speech::{SOCKET_PROTOCOLS, SocketProtocol};
+pub(crate) use protocol::{Framing, Kind, OneWay};
+pub use protocol::{SOCKET_PROTOCOLS, SocketProtocol};
 pub(crate) use stream::Reader;
 
 /// Options of one listener.

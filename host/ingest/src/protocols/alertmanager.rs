@@ -24,7 +24,7 @@
 //! `repeat_interval`.
 
 use hyper::{Method, StatusCode};
-use weir_record::{Batch, ComposeError, Composer, Defaults, Level, Map, Value, json_to_msgpack, time, write};
+use weir_record::{Batch, ComposeError, Composer, Defaults, Level, Map, Value, time, write};
 
 use super::{Example, Posted, Protocol, Read};
 use crate::{
@@ -59,11 +59,7 @@ const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let context = Context::read(posted.parts)?;
-    let mut values = Vec::with_capacity(posted.content.len());
-    json_to_msgpack(posted.content, &mut values).map_err(|error| {
-        let (offset, reason) = (error.offset, error.reason);
-        Refused::syntax(offset, format!("the body can't be read as JSON, at byte {offset}: {reason}"))
-    })?;
+    let values = posted.json()?;
     let notification = Value::peek(&values).and_then(|value| value.as_map());
     let alerts = notification.and_then(|notification| notification.get("alerts")?.as_array());
     let (Some(notification), Some(alerts)) = (notification, alerts) else {
@@ -155,7 +151,7 @@ fn add(key: &str, value: &[u8], composer: &mut Composer<'_, '_>) -> Result<(), C
 mod tests {
     use serde_json::{Value as Json, json};
 
-    use super::super::tried::{self, RECEIVED};
+    use super::super::test_bodies::{self, RECEIVED};
     use super::*;
 
     /// As version 0.25 sends it.
@@ -170,7 +166,7 @@ mod tests {
         "externalURL":"http://alerts:9093","version":"4","groupKey":"{}:{alertname=\"DiskFull\"}","truncatedAlerts":0}"#;
 
     fn taken(body: &str) -> Vec<Json> {
-        let (records, bad) = tried::post(&PROTOCOL, "/alertmanager", &[], body).expect(body);
+        let (records, bad) = test_bodies::post(&PROTOCOL, "/alertmanager", &[], body).expect(body);
         assert!(bad.is_empty(), "{bad:?}");
         records
     }
@@ -211,7 +207,8 @@ mod tests {
         let heads = ["timestamp", "level", "source"].map(|key| &records[0][key]);
         assert_eq!(heads, [RECEIVED, "WARNING", "alertmanager"]);
         let (records, _) =
-            tried::post(&PROTOCOL, "/alertmanager?source=ops&level=error", &[], r#"{"alerts":[{}]}"#).expect("taken");
+            test_bodies::post(&PROTOCOL, "/alertmanager?source=ops&level=error", &[], r#"{"alerts":[{}]}"#)
+                .expect("taken");
         assert_eq!(["level", "source"].map(|key| &records[0][key]), ["ERROR", "ops"]);
         assert!(taken(r#"{"alerts":[]}"#).is_empty());
     }
@@ -219,11 +216,11 @@ mod tests {
     #[test]
     fn what_is_no_notification_is_refused_and_what_is_no_alert_set_aside() {
         for body in ["", "{", "[]", "{}", r#"{"alerts":{}}"#, r#"{"alerts":[]}x"#] {
-            let refused = tried::post(&PROTOCOL, "/alertmanager", &[], body).expect_err(body);
+            let refused = test_bodies::post(&PROTOCOL, "/alertmanager", &[], body).expect_err(body);
             assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
         }
         let body = r#"{"alerts":[{},5,{"labels":7,"startsAt":"soon"}]}"#;
-        let (records, bad) = tried::post(&PROTOCOL, "/alertmanager", &[], body).expect("taken");
+        let (records, bad) = test_bodies::post(&PROTOCOL, "/alertmanager", &[], body).expect("taken");
         assert_eq!((records.len(), bad.len()), (2, 1));
         assert_eq!((bad[0].index, &bad[0].bytes[..]), (1, &b"5"[..]));
         assert_eq!(records[1]["startsAt"], "soon");
@@ -232,12 +229,12 @@ mod tests {
     #[test]
     fn a_large_notification_is_not_copied_for_each_of_many_alerts() {
         let body = format!(r#"{{"groupKey":"{}","alerts":[{{}},{{}}]}}"#, "x".repeat(limits::MAX_ENVELOPE_BYTES));
-        let refused = tried::post(&PROTOCOL, "/alertmanager", &[], &body).expect_err("it is too large");
+        let refused = test_bodies::post(&PROTOCOL, "/alertmanager", &[], &body).expect_err("it is too large");
         assert!(refused.error.contains("group by fewer labels"), "{}", refused.error);
     }
 
     #[test]
     fn mutated_notifications_never_panic() {
-        tried::mutated(&PROTOCOL, "/alertmanager", &[], &[NOTIFICATION.as_bytes(), br#"{"alerts":[{},5]}"#]);
+        test_bodies::mutated(&PROTOCOL, "/alertmanager", &[], &[NOTIFICATION.as_bytes(), br#"{"alerts":[{},5]}"#]);
     }
 }

@@ -3,7 +3,7 @@
 use hyper::Request;
 use serde_json::{Value as Json, json};
 
-use super::super::tried::{self, RECEIVED};
+use super::super::test_bodies::{self, RECEIVED};
 use super::*;
 
 const STRUCTURED: [(&str, &str); 1] = [("content-type", "application/cloudevents+json; charset=utf-8")];
@@ -16,14 +16,14 @@ const EVENT: &str = r#"{"specversion":"1.0","type":"com.github.pull_request.open
     "data":{"n":[1,{"ü":null}],"level":"error"}}"#;
 
 fn one(headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Json {
-    let (mut records, bad) = tried::post(&PROTOCOL, "/cloudevents", headers, body).expect("taken");
+    let (mut records, bad) = test_bodies::post(&PROTOCOL, "/cloudevents", headers, body).expect("taken");
     assert!(bad.is_empty(), "{bad:?}");
     assert_eq!(records.len(), 1);
     records.remove(0)
 }
 
 fn refused(headers: &[(&str, &str)], body: &str) -> Refused {
-    tried::post(&PROTOCOL, "/cloudevents", headers, body).expect_err(body)
+    test_bodies::post(&PROTOCOL, "/cloudevents", headers, body).expect_err(body)
 }
 
 /// An event with more attributes.
@@ -115,14 +115,14 @@ fn the_extension_severity_is_the_level() {
 fn of_a_batch_bad_events_are_set_aside_unless_all_are_bad() {
     let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(70), "]".repeat(70));
     let body = format!(r#" [ {} , 5,{{"id":"]}},"}},{{"a":}},{deep},{} ] "#, event(""), event(r#","subject":"s""#));
-    let (records, bad) = tried::post(&PROTOCOL, "/cloudevents", &BATCHED, &body).expect("taken");
+    let (records, bad) = test_bodies::post(&PROTOCOL, "/cloudevents", &BATCHED, &body).expect("taken");
     let said: Vec<_> = records.iter().map(|record| record["message"].as_str().expect("text")).collect();
     assert_eq!(said, ["t", "t s"]);
     let bad: Vec<_> = bad.iter().map(|bad| (bad.index, String::from_utf8_lossy(&bad.bytes).into_owned())).collect();
     let due = [(1, "5".to_owned()), (2, r#"{"id":"]},"}"#.to_owned()), (3, r#"{"a":}"#.to_owned()), (4, deep)];
     assert_eq!(bad, due);
     assert_eq!(refused(&BATCHED, "[5]").status, StatusCode::BAD_REQUEST);
-    let (none, _) = tried::post(&PROTOCOL, "/cloudevents", &BATCHED, "[]").expect("nothing is fine");
+    let (none, _) = test_bodies::post(&PROTOCOL, "/cloudevents", &BATCHED, "[]").expect("nothing is fine");
     assert!(none.is_empty());
 }
 
@@ -160,8 +160,8 @@ fn a_service_that_asks_may_send() {
 #[test]
 fn mutated_events_never_panic() {
     let batch = format!("[{EVENT},{}]", event(r#","data_base64":"eyJtc2ciOiJoaSJ9""#));
-    tried::mutated(&PROTOCOL, "/cloudevents", &STRUCTURED, &[EVENT.as_bytes()]);
-    tried::mutated(&PROTOCOL, "/cloudevents", &BATCHED, &[batch.as_bytes()]);
+    test_bodies::mutated(&PROTOCOL, "/cloudevents", &STRUCTURED, &[EVENT.as_bytes()]);
+    test_bodies::mutated(&PROTOCOL, "/cloudevents", &BATCHED, &[batch.as_bytes()]);
     let headers = [
         ("ce-specversion", "1.0"),
         ("ce-id", "%31"),
@@ -169,5 +169,5 @@ fn mutated_events_never_panic() {
         ("ce-type", "%"),
         ("content-type", "application/json"),
     ];
-    tried::mutated(&PROTOCOL, "/cloudevents", &headers, &[br#"{"a":[1,"b"]}"#, b"hello"]);
+    test_bodies::mutated(&PROTOCOL, "/cloudevents", &headers, &[br#"{"a":[1,"b"]}"#, b"hello"]);
 }

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     Receipt, RecordError,
-    protocols::{answered, tried},
+    protocols::{test_answers, test_bodies},
 };
 
 const LOGS: &str = "/api/v2/logs";
 
 fn records(target: &str, body: &str) -> Vec<Value> {
-    tried::post(&PROTOCOL, target, &[], body).expect("taken").0
+    test_bodies::post(&PROTOCOL, target, &[], body).expect("taken").0
 }
 
 fn record(body: &str) -> Value {
@@ -68,7 +68,8 @@ fn the_query_has_labels_for_logs_without_them() {
     assert_eq!(labels(&logs[0]), query);
     assert_eq!(labels(&logs[1]), [json!("web shop"), json!("go"), json!("x"), json!("own"), json!(["x"])]);
     assert_eq!((labels(&logs[2]), &logs[2]["message"]), (query.clone(), &json!("c")));
-    let lines = tried::post(&PROTOCOL, target, &[("content-type", "text/plain")], "one\r\n\n{two}").expect("taken").0;
+    let lines =
+        test_bodies::post(&PROTOCOL, target, &[("content-type", "text/plain")], "one\r\n\n{two}").expect("taken").0;
     assert_eq!(lines.iter().map(|line| line["message"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "{two}"]);
     assert_eq!(labels(&lines[1]), query);
 }
@@ -85,14 +86,14 @@ fn bodies_of_every_form_are_taken_and_signs_of_life_are_no_records() {
         ("{\"a\":1}\n{\"a\":2}\n", 2),
         ("plain\ntext", 2),
     ] {
-        let (records, bad) = tried::post(&PROTOCOL, LOGS, &[], body).expect("taken");
+        let (records, bad) = test_bodies::post(&PROTOCOL, LOGS, &[], body).expect("taken");
         assert_eq!((records.len(), bad.len()), (count, 0), "{body}");
     }
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(70), "]".repeat(70));
-    let (records, bad) = tried::post(&PROTOCOL, LOGS, &[], format!("[3,{{\"a\":1}},{deep}]")).expect("taken");
+    let (records, bad) = test_bodies::post(&PROTOCOL, LOGS, &[], format!("[3,{{\"a\":1}},{deep}]")).expect("taken");
     assert_eq!((records.len(), bad.iter().map(|bad| bad.index).collect::<Vec<_>>()), (1, vec![0, 2]));
     for broken in ["[{\"a\":1}", "{\"a\":1}{", "[{\"a\":}]", "[1,]"] {
-        let refused = tried::post(&PROTOCOL, LOGS, &[], broken).expect_err(broken);
+        let refused = test_bodies::post(&PROTOCOL, LOGS, &[], broken).expect_err(broken);
         assert_eq!(refused.status, 400, "{broken}");
     }
 }
@@ -102,7 +103,7 @@ fn answers_have_the_form_of_the_intake() {
     let post = |target: &str, body: &str, rejected: u32| {
         let rejected = (0..rejected).map(|index| RecordError { index, error: "no".to_owned() }).collect();
         let receipt = Receipt { rejected, quarantined: Vec::new() };
-        let answer = answered::post(&PROTOCOL, target, &[], body, receipt);
+        let answer = test_answers::post(&PROTOCOL, target, &[], body, receipt);
         (answer.status, answer.body)
     };
     let two = r#"[{"a":1},{"a":2}]"#;
@@ -119,10 +120,10 @@ fn answers_have_the_form_of_the_intake() {
         (&[key], Refused::busy("x"), 503),
         (&[key], Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "x"), 413),
     ] {
-        let answer = answered::refused(&PROTOCOL, headers, refused);
+        let answer = test_answers::refused(&PROTOCOL, headers, refused);
         assert_eq!((answer.status, &answer.json()["errors"][0]["status"]), (status, &json!(status.to_string())));
     }
-    let valid = answered::ask(&PROTOCOL, Method::GET, "/api/v1/validate", &[], b"").expect("an answer");
+    let valid = test_answers::ask(&PROTOCOL, Method::GET, "/api/v1/validate", &[], b"").expect("an answer");
     assert_eq!((valid.status, valid.json()), (200, json!({"valid": true})));
 }
 
@@ -133,5 +134,5 @@ fn mutated_bodies_are_answered() {
         b"{\"dd\":{\"trace_id\":1},\"context\":{\"a\":null}}\n{\"dd.span_id\":\"\\u00e9\"}",
         br#"["text",{},{"status":200,"host":["x"]}]"#,
     ];
-    tried::mutated(&PROTOCOL, "/api/v2/logs?service=a&ddtags=b", &[], seeds);
+    test_bodies::mutated(&PROTOCOL, "/api/v2/logs?service=a&ddtags=b", &[], seeds);
 }

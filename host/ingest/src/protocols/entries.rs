@@ -78,7 +78,7 @@ mod tests {
     use weir_record::write;
 
     use super::super::{
-        tried::{self, RECEIVED},
+        test_bodies::{self, RECEIVED},
         weir,
     };
 
@@ -128,7 +128,7 @@ mod tests {
         write::nil(&mut odd);
         record(&mut odd, "e");
         let body = [entry("a"), entry_with(&[], "b"), entry_with(&[("tag", "x")], "c"), plain, odd].concat();
-        let (records, bad) = tried::post(&weir::PROTOCOL, "/ingest", &MSGPACK, body).expect("taken");
+        let (records, bad) = test_bodies::post(&weir::PROTOCOL, "/ingest", &MSGPACK, body).expect("taken");
         assert!(bad.is_empty(), "{bad:?}");
         let due = json!({"timestamp": "2023-11-14T22:13:21.000000005Z", "level": "INFO", "source": "http", "message": "a",
             "date": 7});
@@ -149,7 +149,7 @@ mod tests {
         record(&mut sequence, "a");
         record(&mut sequence, "b");
         for body in [two, sequence] {
-            let (records, _) = tried::post(&weir::PROTOCOL, "/ingest", &MSGPACK, body).expect("taken");
+            let (records, _) = test_bodies::post(&weir::PROTOCOL, "/ingest", &MSGPACK, body).expect("taken");
             assert_eq!(records.len(), 2);
             assert_ne!(records[0]["timestamp"], RECEIVED, "`date` is a time");
         }
@@ -162,18 +162,19 @@ mod tests {
         write::str(&mut shapeless, "no map");
         let triple = vec![0x93, 1, 2, 0x80];
         let body = [entry("a"), shapeless.clone(), triple.clone(), entry("b"), entry("c")].concat();
-        let (records, bad) = tried::post(&weir::PROTOCOL, "/ingest", &MSGPACK, &body[..body.len() - 1]).expect("taken");
+        let (records, bad) =
+            test_bodies::post(&weir::PROTOCOL, "/ingest", &MSGPACK, &body[..body.len() - 1]).expect("taken");
         assert_eq!(records.len(), 2);
         let bad: Vec<_> = bad.into_iter().map(|bad| (bad.index, bad.bytes)).collect();
         let cut = entry("c");
         assert_eq!(bad, [(1, shapeless), (2, triple), (4, cut[..cut.len() - 1].to_vec())]);
-        let refused = tried::post(&weir::PROTOCOL, "/ingest", &MSGPACK, &cut[..cut.len() - 1]).expect_err("cut");
+        let refused = test_bodies::post(&weir::PROTOCOL, "/ingest", &MSGPACK, &cut[..cut.len() - 1]).expect_err("cut");
         assert_eq!(refused.status, 400);
     }
 
     #[test]
     fn mutated_entries_never_panic() {
         let body = [entry("a"), entry_with(&[("tag", "x")], "c"), entry("b")].concat();
-        tried::mutated(&weir::PROTOCOL, "/ingest", &MSGPACK, &[&body, &entry_with(&[], "d")]);
+        test_bodies::mutated(&weir::PROTOCOL, "/ingest", &MSGPACK, &[&body, &entry_with(&[], "d")]);
     }
 }

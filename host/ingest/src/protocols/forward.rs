@@ -35,7 +35,7 @@ use weir_record::{Batch, ComposeError, Composer, Token, Value, time, token, writ
 use crate::budget::HeldBytes;
 use crate::decompress::{DecompressError, decompress};
 use crate::request::Encoding;
-use crate::sockets::{Decoded, Listener, NotStored, Reader, Session, SocketProtocol, Speech, Transport};
+use crate::sockets::{Decoded, Kind, Listener, NotStored, Reader, Session, SocketProtocol, Transport};
 use crate::{DeliveryKey, key, limits};
 
 pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
@@ -43,7 +43,7 @@ pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
     summary: "Fluent Forward: Fluent Bit, Fluentd, Docker and fluent-logger, acknowledged if they ask for it",
     transports: &[Transport::Tcp, Transport::Tls, Transport::Unix],
     has_key: true,
-    speech: Speech::Forward,
+    kind: Kind::Forward,
 };
 
 const MALFORMED: &str = "it sent something that is not Fluent Forward";

@@ -4,7 +4,7 @@ use serde_json::json;
 use weir_record::Aliases;
 
 use super::*;
-use crate::protocols::tried::{defaults, mutations, records_of};
+use crate::protocols::test_bodies::{defaults, mutations, records_of};
 
 /// MessagePack of JSON; a text that begins with `time:` becomes an `EventTime` of one second and these nanoseconds.
 fn packed(value: &serde_json::Value) -> Vec<u8> {

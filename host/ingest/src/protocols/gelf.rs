@@ -35,7 +35,7 @@ use super::{Example, Posted, Protocol, Read};
 use crate::{
     reply::{self, Refused},
     request::{self, Encoding},
-    sockets::{Framing, OneWay, SocketProtocol, Speech, Transport},
+    sockets::{Framing, Kind, OneWay, SocketProtocol, Transport},
 };
 
 pub(super) const PROTOCOL: Protocol = Protocol {
@@ -115,7 +115,7 @@ pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
     summary: "GELF: UDP with chunks and compression, or messages with a null byte between them over TCP",
     transports: &[Transport::Udp, Transport::Tcp, Transport::Tls],
     has_key: false,
-    speech: Speech::OneWay(OneWay {
+    kind: Kind::OneWay(OneWay {
         framing: Framing::Nulls,
         has_chunks: true,
         compose: |message, _, composer| compose(message, composer),
@@ -231,11 +231,11 @@ fn timestamp_digits(object: &[u8]) -> Option<&[u8]> {
 mod tests {
     use serde_json::json;
 
-    use super::super::tried::{self, RECEIVED};
+    use super::super::test_bodies::{self, RECEIVED};
     use super::*;
 
     fn one(body: &str) -> serde_json::Value {
-        let (mut records, bad) = tried::post(&PROTOCOL, "/gelf", &[], body).expect(body);
+        let (mut records, bad) = test_bodies::post(&PROTOCOL, "/gelf", &[], body).expect(body);
         assert!(bad.is_empty(), "{bad:?}");
         assert_eq!(records.len(), 1);
         records.remove(0)
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn lines_are_messages_and_a_bad_one_is_set_aside() {
         let body = "{\"short_message\":\"a\"}\n\n{\"short_message\":\"\"}\n{]\n{\"short_message\":\"b\"}\n";
-        let (records, bad) = tried::post(&PROTOCOL, "/gelf", &[], body).expect("taken");
+        let (records, bad) = test_bodies::post(&PROTOCOL, "/gelf", &[], body).expect("taken");
         let said: Vec<_> = records.iter().map(|record| record["message"].as_str().expect("text")).collect();
         assert_eq!(said, ["a", "b"]);
         let bad: Vec<_> = bad.iter().map(|bad| (bad.index, &bad.bytes[..])).collect();
@@ -343,11 +343,11 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused() {
         for body in ["", "{", "hello\nyou", "{]\n{\"short_message\":\"a\"}"] {
-            let refused = tried::post(&PROTOCOL, "/gelf", &[], body).expect_err(body);
+            let refused = test_bodies::post(&PROTOCOL, "/gelf", &[], body).expect_err(body);
             assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
         }
         for body in ["[]", "5", "{}", r#"{"host":"a"}"#] {
-            let (records, bad) = tried::post(&PROTOCOL, "/gelf", &[], body).expect(body);
+            let (records, bad) = test_bodies::post(&PROTOCOL, "/gelf", &[], body).expect(body);
             assert_eq!((records.len(), bad.len()), (0, 1), "{body}");
         }
     }
@@ -358,6 +358,6 @@ mod tests {
             r#"{"version":"1.1","host":"h","short_message":"s","timestamp":1385053862.307,"level":1,"_a":{"b":[1,null]}}"#,
             "{\"short_message\":\"a\",\"_x\":\"\\u00e9\"}\n{\"message\":\"b\",\"__\":1}\n",
         ];
-        tried::mutated(&PROTOCOL, "/gelf", &[], &seeds.map(str::as_bytes));
+        test_bodies::mutated(&PROTOCOL, "/gelf", &[], &seeds.map(str::as_bytes));
     }
 }

@@ -9,14 +9,14 @@
 
 use weir_record::{ComposeError, Composer};
 
-use crate::sockets::{Framing, OneWay, SocketProtocol, Speech, Transport};
+use crate::sockets::{Framing, Kind, OneWay, SocketProtocol, Transport};
 
 pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
     name: "lines",
     summary: "lines of JSON or text, a record each",
     transports: &[Transport::Tcp, Transport::Tls, Transport::Unix, Transport::Udp, Transport::UnixDatagram],
     has_key: false,
-    speech: Speech::OneWay(OneWay { framing: Framing::Lines, has_chunks: false, compose }),
+    kind: Kind::OneWay(OneWay { framing: Framing::Lines, has_chunks: false, compose }),
 };
 
 fn compose(line: &[u8], _: i64, composer: &mut Composer<'_, '_>) -> Result<(), ComposeError> {
@@ -34,7 +34,7 @@ fn compose(line: &[u8], _: i64, composer: &mut Composer<'_, '_>) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocols::tried::composed;
+    use crate::protocols::test_bodies::composed;
 
     #[test]
     fn objects_have_their_entries_and_everything_else_is_a_message() {

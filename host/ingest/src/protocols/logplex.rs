@@ -150,7 +150,7 @@ fn compose(
 mod tests {
     use serde_json::json;
 
-    use super::super::tried::{self, RECEIVED};
+    use super::super::test_bodies::{self, RECEIVED};
     use super::*;
 
     /// Two frames as in Heroku's documentation.
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn documented_frames_become_records() {
         let headers = [("logplex-msg-count", "2"), ("logplex-drain-token", "d.73ea7440")];
-        let (records, bad) = tried::post(&PROTOCOL, "/logplex", &headers, DOCUMENTED).expect("taken");
+        let (records, bad) = test_bodies::post(&PROTOCOL, "/logplex", &headers, DOCUMENTED).expect("taken");
         assert!(bad.is_empty(), "{bad:?}");
         let due = json!({"timestamp": "2012-11-30T06:45:29.000000000Z", "level": "CRITICAL", "source": "app",
             "message": "State changed from starting to up", "host": "host", "app": "app", "pid": "web.3",
@@ -178,7 +178,7 @@ mod tests {
         let body = framed("<158>1 2026-11-30T04:05:06.123456+01:00 - heroku router H12 at=error \"päth\"\n\n")
             + &framed("<190>1 - host app - - ")
             + &framed("<191>1 soon h a p -");
-        let (records, _) = tried::post(&PROTOCOL, "/logplex?source=shop", &[], &body).expect("taken");
+        let (records, _) = test_bodies::post(&PROTOCOL, "/logplex?source=shop", &[], &body).expect("taken");
         let due = json!({"timestamp": "2026-11-30T03:05:06.123456000Z", "level": "INFO", "source": "shop",
             "message": "at=error \"päth\"\n", "app": "heroku", "pid": "router", "msgid": "H12",
             "facility": "local3", "severity": "info"});
@@ -192,7 +192,7 @@ mod tests {
         let others = ["", "hello", "<1901>1 - h a p - x", "<192>1 - h a p - x", "<-1>1 - h a p - x", "<>1 - h a p - x"];
         for other in others.into_iter().chain(["<190>x - h a p - x", "<190>1 - h a", "<190> - h a p - x"]) {
             let body = framed(other) + &framed("<190>1 - h a p - x");
-            let (records, bad) = tried::post(&PROTOCOL, "/logplex", &[], &body).expect(other);
+            let (records, bad) = test_bodies::post(&PROTOCOL, "/logplex", &[], &body).expect(other);
             assert_eq!((records.len(), bad.len()), (1, 1), "{other}");
             assert_eq!(bad[0].bytes, other.as_bytes());
         }
@@ -209,17 +209,19 @@ mod tests {
             ("abc", "1", "the length"),
             ("99999999999999999999 a", "1", "the length"),
         ] {
-            let refused = tried::post(&PROTOCOL, "/logplex", &[("logplex-msg-count", count)], body).expect_err(body);
+            let refused =
+                test_bodies::post(&PROTOCOL, "/logplex", &[("logplex-msg-count", count)], body).expect_err(body);
             assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
             assert!(refused.error.contains(hint), "{body}: {}", refused.error);
         }
-        let nothing = tried::post(&PROTOCOL, "/logplex", &[("logplex-msg-count", "0")], "").expect("nothing is fine");
+        let nothing =
+            test_bodies::post(&PROTOCOL, "/logplex", &[("logplex-msg-count", "0")], "").expect("nothing is fine");
         assert!(nothing.0.is_empty());
     }
 
     #[test]
     fn mutated_frames_never_panic() {
         let more = framed("<158>1 2026-11-30T04:05:06.123456+01:00 - heroku router H12 at=error \"päth\"\n\n");
-        tried::mutated(&PROTOCOL, "/logplex", &[], &[DOCUMENTED.as_bytes(), more.as_bytes()]);
+        test_bodies::mutated(&PROTOCOL, "/logplex", &[], &[DOCUMENTED.as_bytes(), more.as_bytes()]);
     }
 }

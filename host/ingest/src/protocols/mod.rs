@@ -5,8 +5,6 @@
 //! answer. Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
 
 mod alertmanager;
-#[cfg(test)]
-mod answered;
 mod cloudevents;
 mod datadog;
 mod elasticsearch;
@@ -22,15 +20,17 @@ mod protobuf;
 mod raw_json;
 mod splunk;
 pub(crate) mod syslog;
+#[cfg(test)]
+mod test_answers;
+#[cfg(test)]
+pub(crate) mod test_bodies;
 mod timeseries;
 mod trace;
-#[cfg(test)]
-pub(crate) mod tried;
 mod weir;
 
 use hyper::{HeaderMap, Method, http::request::Parts};
 use weir_access::Role;
-use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord};
+use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, SyntaxError, json_to_msgpack};
 
 use crate::{
     SOCKET_PROTOCOLS,
@@ -129,6 +129,17 @@ pub(crate) struct Posted<'a> {
 }
 
 impl Posted<'_> {
+    /// The value of a body of JSON, as MessagePack.
+    pub(crate) fn json(&self) -> Result<Vec<u8>, Refused> {
+        let mut values = Vec::with_capacity(self.content.len());
+        match json_to_msgpack(self.content, &mut values) {
+            Ok(()) => Ok(values),
+            Err(SyntaxError { offset, reason, .. }) => {
+                Err(Refused::syntax(offset, format!("the body can't be read as JSON, at byte {offset}: {reason}")))
+            }
+        }
+    }
+
     /// What records get that they lack.
     pub(crate) fn defaults(&self) -> Defaults<'_> {
         Defaults {

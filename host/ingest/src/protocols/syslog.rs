@@ -22,14 +22,14 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use weir_record::{ComposeError, Composer, Level, MapWriter, Scale, time};
 
-use crate::sockets::{Framing, OneWay, SocketProtocol, Speech, Transport};
+use crate::sockets::{Framing, Kind, OneWay, SocketProtocol, Transport};
 
 pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
     name: "syslog",
     summary: "syslog as in RFC 5424 and RFC 3164; over TCP, messages are counted or lines",
     transports: &[Transport::Udp, Transport::Tcp, Transport::Tls, Transport::UnixDatagram, Transport::Unix],
     has_key: false,
-    speech: Speech::OneWay(OneWay { framing: Framing::Counted, has_chunks: false, compose }),
+    kind: Kind::OneWay(OneWay { framing: Framing::Counted, has_chunks: false, compose }),
 };
 
 const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
@@ -317,7 +317,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::protocols::tried::{RECEIVED_NS, composed, mutations};
+    use crate::protocols::test_bodies::{RECEIVED_NS, composed, mutations};
 
     fn read(line: &str) -> Value {
         let (mut records, bad) = composed(compose, &[line.as_bytes()]);

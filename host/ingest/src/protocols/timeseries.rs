@@ -16,7 +16,7 @@
 
 use hyper::{Method, StatusCode, http::request::Parts};
 use weir_record::{
-    Batch, Level, Map, Value, json_to_msgpack,
+    Batch, Level, Map, Value,
     limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES},
     time, write, write_json_value,
 };
@@ -58,11 +58,7 @@ fn check(parts: &Parts) -> Result<(), Refused> {
 
 fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let context = Context::read(posted.parts)?;
-    let mut values = Vec::with_capacity(posted.content.len());
-    json_to_msgpack(posted.content, &mut values).map_err(|error| {
-        let (offset, reason) = (error.offset, error.reason);
-        Refused::syntax(offset, format!("the body can't be read as JSON, at byte {offset}: {reason}"))
-    })?;
+    let values = posted.json()?;
     let wanted = "send a measurement as an object, or several in an array";
     let refuse = |error: String| Refused::new(StatusCode::BAD_REQUEST, error);
     let mut take = |place: &str, value: Value<'_>| {
@@ -234,34 +230,14 @@ fn kind_of(value: Value<'_>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use hyper::Request;
-    use weir_record::{Aliases, write_json};
 
     use super::*;
-
-    const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
+    use crate::protocols::test_bodies;
 
     fn taken(target: &str, body: &str) -> Result<Vec<serde_json::Value>, Refused> {
-        let (parts, ()) = Request::post(target).body(()).expect("a request").into_parts();
-        check(&parts)?;
-        let aliases = Aliases::default();
-        let posted = Posted {
-            parts: &parts,
-            content: body.as_bytes(),
-            received_ns: RECEIVED_NS,
-            is_replay: false,
-            source: "http",
-            level: Level::Info,
-            aliases: &aliases,
-        };
-        let mut batch = Batch::new();
-        let read = read(&posted, &mut batch)?;
-        assert!(read.bad.is_empty());
-        let json = |record| {
-            let mut json = Vec::new();
-            write_json(record, &mut json);
-            serde_json::from_slice(&json).expect("JSON")
-        };
-        Ok(batch.iter().map(json).collect())
+        let (records, bad) = test_bodies::post(&PROTOCOL, target, &[], body)?;
+        assert!(bad.is_empty());
+        Ok(records)
     }
 
     fn refused(body: &str) -> String {

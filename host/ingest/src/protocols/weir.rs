@@ -122,13 +122,13 @@ fn broken(kind: &str, declared: Content, error: &SyntaxError) -> Refused {
 mod tests {
     use serde_json::json;
 
-    use super::super::tried;
+    use super::super::test_bodies;
     use super::*;
 
     const PAGE: (&str, &str) = ("origin", "https://app.example.com");
 
     fn messages(headers: &[(&str, &str)], body: &str) -> Vec<String> {
-        let (records, bad) = tried::post(&PROTOCOL, "/ingest", headers, body).expect(body);
+        let (records, bad) = test_bodies::post(&PROTOCOL, "/ingest", headers, body).expect(body);
         assert!(bad.is_empty(), "{bad:?}");
         records.iter().map(|record| record["message"].as_str().expect("text").to_owned()).collect()
     }
@@ -149,8 +149,8 @@ mod tests {
     fn forms_of_pages_are_records() {
         let form = ("content-type", "application/x-www-form-urlencoded;charset=UTF-8");
         let body = "message=hello+w%C3%B6rld&level=error&n=1%2B1&empty=&odd=%zz";
-        let (records, _) = tried::post(&PROTOCOL, "/ingest", &[PAGE, form], body).expect("taken");
-        let due = json!({"timestamp": tried::RECEIVED, "level": "ERROR", "source": "http", "message": "hello wörld",
+        let (records, _) = test_bodies::post(&PROTOCOL, "/ingest", &[PAGE, form], body).expect("taken");
+        let due = json!({"timestamp": test_bodies::RECEIVED, "level": "ERROR", "source": "http", "message": "hello wörld",
             "n": "1+1", "empty": "", "odd": "%zz"});
         assert_eq!(records, [due]);
         assert_eq!(messages(&[form], body), [body], "curl -d");

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::deliver::{Listener, Session};
-use super::speech::Speech;
+use super::protocol::Kind;
 use super::{Transport, stream};
 use crate::limits;
 use crate::metrics::{CONNECTIONS, CONNECTIONS_TOTAL, TURNED_AWAY};
@@ -181,9 +181,9 @@ async fn speak(
         Ok(session) => session,
         Err(denied) => return listener.closes(&remote.address.to_string(), &denied.to_string()),
     };
-    let ended = match &listener.options.protocol.speech {
-        Speech::OneWay(protocol) => stream::receive(&session, protocol, stream).await,
-        Speech::Forward => forward::serve(&session, stream).await,
+    let ended = match &listener.options.protocol.kind {
+        Kind::OneWay(protocol) => stream::receive(&session, protocol, stream).await,
+        Kind::Forward => forward::serve(&session, stream).await,
     };
     if let Err(reason) = ended {
         listener.closes(&session.peer, &reason);

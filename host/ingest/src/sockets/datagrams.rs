@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::chunks::Assembler;
 use super::deliver::{Listener, NotStored, Session};
-use super::speech::{OneWay, Speech};
+use super::protocol::{Kind, OneWay};
 use super::stream::{Frame, decode, lost};
 use crate::budget::HeldBytes;
 use crate::limits;
@@ -83,7 +83,7 @@ impl Pile {
 
 /// Receives datagrams until `shutdown` completes, and then stores those that wait.
 pub(super) async fn serve(listener: &Arc<Listener>, socket: &impl Receive, shutdown: impl Future<Output = ()>) {
-    let Speech::OneWay(protocol) = &listener.options.protocol.speech else { return };
+    let Kind::OneWay(protocol) = &listener.options.protocol.kind else { return };
     let (stop, stopped) = watch::channel(false);
     let session = Session::of_datagrams(listener, &stopped);
     // Nothing is held yet, so there is room.

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use weir_record::{Batch, Composer};
 
 use super::deliver::{Decoded, NotStored, Session};
-use super::speech::{Framing, OneWay};
+use super::protocol::{Framing, OneWay};
 use crate::budget::HeldBytes;
 use crate::limits;
 

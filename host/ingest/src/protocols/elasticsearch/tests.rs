@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{PROTOCOL, limits};
 use crate::{
     Receipt, RecordError,
-    protocols::{answered, tried},
+    protocols::{test_answers, test_bodies},
     reply::Refused,
 };
 
@@ -15,15 +15,15 @@ const OFFICIAL: (&str, &str) = ("accept", "application/vnd.elasticsearch+json; c
 
 /// The records of a body for the index `logs`.
 fn records(body: &str) -> Vec<Value> {
-    tried::post(&PROTOCOL, "/logs/_bulk", &[NDJSON], body).expect("taken").0
+    test_bodies::post(&PROTOCOL, "/logs/_bulk", &[NDJSON], body).expect("taken").0
 }
 
 fn record(document: &str) -> Value {
     records(&format!("{{\"create\":{{}}}}\n{document}\n")).remove(0)
 }
 
-fn post(body: &str) -> answered::Answered {
-    answered::post(&PROTOCOL, "/logs/_bulk", &[NDJSON], body, Receipt::default())
+fn post(body: &str) -> test_answers::Answered {
+    test_answers::post(&PROTOCOL, "/logs/_bulk", &[NDJSON], body, Receipt::default())
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn each_item_that_fails_has_its_own_error_and_the_others_are_stored() {
         "{\"create\":{\"_id\":\"6\"}}\n{\"n\":6}\n",
         "{\"create\":{\"_id\":\"7\"}}\n{\"n\":7}\n",
     );
-    let (records, bad) = tried::post(&PROTOCOL, "/logs/_bulk", &[], body).expect("taken");
+    let (records, bad) = test_bodies::post(&PROTOCOL, "/logs/_bulk", &[], body).expect("taken");
     assert_eq!(records.iter().map(|record| record["n"].as_i64().unwrap()).collect::<Vec<_>>(), [1, 6, 7]);
     assert_eq!(bad.iter().map(|bad| &bad.bytes[..]).collect::<Vec<_>>(), [&b"{broken"[..], b"[1]"]);
     // The second of the good ones.
     let receipt = Receipt { rejected: vec![RecordError { index: 1, error: "no".to_owned() }], quarantined: Vec::new() };
-    let answer = answered::post(&PROTOCOL, "/logs/_bulk", &[], body, receipt).json();
+    let answer = test_answers::post(&PROTOCOL, "/logs/_bulk", &[], body, receipt).json();
     assert_eq!(answer["errors"], true);
     let items: Vec<_> = answer["items"].as_array().unwrap().iter().map(|item| item.as_object().unwrap()).collect();
     let of = |item: &&serde_json::Map<String, Value>| {
@@ -131,13 +131,13 @@ fn a_body_that_can_not_be_told_apart_is_refused_as_a_whole() {
         ("/a/_bulk", &format!("{{\"create\":{{\"_id\":\"{long}\"}}}}\n{{}}\n"), "at most 512 bytes"),
         ("/%ff/_bulk", "{\"create\":{}}\n{}\n", "isn't UTF-8"),
     ] {
-        let answer = answered::post(&PROTOCOL, target, &[NDJSON], body, Receipt::default());
+        let answer = test_answers::post(&PROTOCOL, target, &[NDJSON], body, Receipt::default());
         assert_eq!(answer.status, 400, "{answer:?}");
         let error = &answer.json()["error"];
         assert_eq!(error["root_cause"][0]["reason"], error["reason"]);
         assert!(error["reason"].as_str().unwrap().contains(said), "{error}");
     }
-    let answer = answered::post(&PROTOCOL, "/_bulk", &[("content-type", "text/html")], "", Receipt::default());
+    let answer = test_answers::post(&PROTOCOL, "/_bulk", &[("content-type", "text/html")], "", Receipt::default());
     assert_eq!((answer.status, answer.json()["status"].as_u64()), (406, Some(406)));
 }
 
@@ -146,7 +146,7 @@ fn an_answer_that_would_be_too_long_refuses_the_body() {
     let index = "i".repeat(limits::MAX_INDEX_BYTES);
     let count = limits::MAX_BULK_ANSWER_BYTES / limits::MAX_INDEX_BYTES;
     let body = "{\"create\":{}}\n{}\n".repeat(count);
-    let answer = answered::post(&PROTOCOL, &format!("/{index}/_bulk"), &[NDJSON], body, Receipt::default());
+    let answer = test_answers::post(&PROTOCOL, &format!("/{index}/_bulk"), &[NDJSON], body, Receipt::default());
     assert_eq!((answer.status, &answer.json()["error"]["type"]), (413, &json!("content_too_long_exception")));
 }
 
@@ -158,7 +158,7 @@ fn refusals_have_the_form_type_and_header_of_elasticsearch() {
         (Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "x"), 500, "exception"),
     ] {
         let waits = refused.retry_after_s.is_some();
-        let answer = answered::refused(&PROTOCOL, &[OFFICIAL], refused);
+        let answer = test_answers::refused(&PROTOCOL, &[OFFICIAL], refused);
         assert_eq!((answer.status, &answer.json()["error"]["type"]), (status, &json!(kind)));
         assert_eq!(answer.json()["status"], status);
         assert_eq!(answer.head["x-elastic-product"], "Elasticsearch");
@@ -169,7 +169,7 @@ fn refusals_have_the_form_type_and_header_of_elasticsearch() {
 
 #[test]
 fn only_clients_of_elasticsearch_get_its_version_and_the_version_is_theirs() {
-    let ask = |headers: &[(&str, &str)]| answered::ask(&PROTOCOL, Method::GET, "/", headers, b"");
+    let ask = |headers: &[(&str, &str)]| test_answers::ask(&PROTOCOL, Method::GET, "/", headers, b"");
     for headers in [&[][..], &[("user-agent", "curl/8.5.0"), ("accept", "*/*")], &[("accept", "text/html")]] {
         assert!(ask(headers).is_none(), "{headers:?}");
     }
@@ -194,13 +194,13 @@ fn what_weir_does_not_have_is_not_found_in_the_form_of_elasticsearch() {
         (Method::GET, "/_license", 200),
         (Method::GET, "/_cat/health", 200),
     ] {
-        let answer = answered::ask(&PROTOCOL, method, path, &[], b"").expect(path);
+        let answer = test_answers::ask(&PROTOCOL, method, path, &[], b"").expect(path);
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.head["x-elastic-product"], "Elasticsearch");
         answer.json();
     }
-    assert!(answered::ask(&PROTOCOL, Method::GET, "/logs", &[], b"").is_none());
-    assert_eq!(answered::ask(&PROTOCOL, Method::HEAD, "/logs", &[OFFICIAL], b"").expect("an answer").status, 404);
+    assert!(test_answers::ask(&PROTOCOL, Method::GET, "/logs", &[], b"").is_none());
+    assert_eq!(test_answers::ask(&PROTOCOL, Method::HEAD, "/logs", &[OFFICIAL], b"").expect("an answer").status, 404);
 }
 
 #[test]
@@ -210,5 +210,5 @@ fn mutated_bodies_are_answered() {
         b"{\"index\":{\"_id\":7}}\r\n{\"service\":{\"name\":\"shop\"},\"trace\":{\"id\":\"t\"},\"context\":{\"a\":[1,2]},\"index\":\"x\"}\r\n",
         b"{\"update\":{\"_index\":\"a\"}}\n{\"doc\":{}}\n{\"delete\":{\"_index\":\"b\\n\",\"_id\":\"\\u00e9\"}}\n",
     ];
-    tried::mutated(&PROTOCOL, "/logs/_bulk?filter_path=errors,items.*.error", &[NDJSON], seeds);
+    test_bodies::mutated(&PROTOCOL, "/logs/_bulk?filter_path=errors,items.*.error", &[NDJSON], seeds);
 }

@@ -5,12 +5,12 @@ use serde_json::{Value as Json, json};
 
 use super::super::{
     PROTOCOLS,
-    tried::{self, RECEIVED},
+    test_bodies::{self, RECEIVED},
 };
 use super::*;
 
 fn taken(target: &str, body: &str) -> (Vec<Json>, Vec<RejectedRecord>) {
-    tried::post(&PROTOCOL, target, &[], body).unwrap_or_else(|refused| panic!("{body}: {refused:?}"))
+    test_bodies::post(&PROTOCOL, target, &[], body).unwrap_or_else(|refused| panic!("{body}: {refused:?}"))
 }
 
 fn head(target: &str, headers: &[(&str, &str)]) -> Parts {
@@ -27,7 +27,7 @@ fn a_point_is_the_record_that_timeseries_makes_of_it() {
     let point = r#"{"measurement":"cpu 1","tags":{"host":"a","region":"eu west"},"fields":{"usage":0.5,"cores":4,
         "big":18446744073709551615,"up":true,"state":"on \"x\""},"timestamp":1700000001}"#;
     let timeseries = PROTOCOLS.iter().find(|protocol| protocol.name == "timeseries").expect("it is there");
-    let (due, _) = tried::post(timeseries, "/v1/timeseries", &[], point).expect("taken");
+    let (due, _) = test_bodies::post(timeseries, "/v1/timeseries", &[], point).expect("taken");
     let (records, bad) = taken("/write?precision=s", line);
     assert!(bad.is_empty());
     assert_eq!(records, due);
@@ -62,7 +62,8 @@ fn times_have_every_precision() {
         let (records, _) = taken(&format!("/write?precision={precision}"), &format!("m f=1 {ticks}"));
         assert_eq!(records[0]["timestamp"], due, "{precision}");
     }
-    let refused = tried::post(&PROTOCOL, "/write?precision=h", &[], "m f=1 9223372036854775807").expect_err("too late");
+    let refused =
+        test_bodies::post(&PROTOCOL, "/write?precision=h", &[], "m f=1 9223372036854775807").expect_err("too late");
     assert!(refused.error.contains("outside of 1677 to 2262"), "{}", refused.error);
 }
 
@@ -76,7 +77,7 @@ fn bad_lines_are_set_aside_unless_all_are_bad() {
     assert_eq!((bad[1].0, bad[1].2), (2, &b"d f=x"[..]));
     assert!(bad[2].1.ends_with("xxx': the measurement is longer than 256 bytes, or has control characters"), "{bad:?}");
     assert_eq!(bad.len(), 3);
-    let refused = tried::post(&PROTOCOL, "/write", &[], "b\nc").expect_err("nothing is good");
+    let refused = test_bodies::post(&PROTOCOL, "/write", &[], "b\nc").expect_err("nothing is good");
     assert_eq!((refused.status, &refused.error[..]), (StatusCode::BAD_REQUEST, "unable to parse 'b': missing fields"));
     assert_eq!(taken("/write", "# nothing\n").0.len(), 0);
 }
@@ -85,7 +86,7 @@ fn bad_lines_are_set_aside_unless_all_are_bad() {
 fn answers_have_the_form_of_the_version_that_was_asked() {
     let (one, two) = (head("/write", &[]), head("/api/v2/write", &[]));
     let busy = || Err(Refused::busy("later"));
-    let body = |answer: &Answer| tried::said(answer);
+    let body = |answer: &Answer| test_bodies::said(answer);
     for parts in [&one, &two] {
         let done = answer(parts, &Ok(Taken::default()));
         assert_eq!(done.status(), StatusCode::NO_CONTENT);
@@ -111,7 +112,7 @@ fn clients_get_answers_to_what_they_ask() {
     assert!(health(&head("/health", &[("user-agent", "curl/8")]), b"").is_none());
     assert!(health(&head("/health", &[]), b"").is_none());
     let asked = health(&head("/health", &[("user-agent", "influxdb-client-python/1.50.0")]), b"").expect("an answer");
-    assert_eq!(tried::said(&asked)["status"], "pass");
+    assert_eq!(test_bodies::said(&asked)["status"], "pass");
     assert!(query(&head("/query?q=CREATE%20DATABASE%20%22a%22", &[]), b"").is_some());
     assert!(query(&head("/query", &[]), b"db=a&q=create+database+a").is_some());
     assert!(query(&head("/query?q=SELECT+1", &[]), b"").is_none());
@@ -125,5 +126,5 @@ fn mutated_lines_never_panic() {
         b"# c\n\na,t\\,a\\=g\\ =v f=\"x\ny\\\\\",g=F -5\r\nb f=1,f=2\n",
         b"a,b=c,b=d e=f\nm f=\"\n",
     ];
-    tried::mutated(&PROTOCOL, "/write?precision=ms&db=a", &[], &seeds);
+    test_bodies::mutated(&PROTOCOL, "/write?precision=ms&db=a", &[], &seeds);
 }

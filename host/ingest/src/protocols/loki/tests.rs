@@ -2,16 +2,14 @@
 
 use http_body_util::BodyExt;
 use hyper::Request;
-use weir_record::{Aliases, Level, RejectedRecord, write_json};
+use weir_record::RejectedRecord;
 
 use super::*;
-use crate::protocols::tried::mutations;
+use crate::protocols::test_bodies::{self, mutations, records_of};
 use crate::{
     RecordError,
     protocols::protobuf::{write_bytes, write_uint},
 };
-
-const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
 
 fn parts(headers: &[(&str, &str)]) -> Parts {
     let mut request = Request::post("/loki/api/v1/push");
@@ -23,30 +21,8 @@ fn parts(headers: &[(&str, &str)]) -> Parts {
 
 /// What becomes of a body, which is decompressed already.
 fn taken(content_type: &str, body: &[u8]) -> Result<(Batch, Vec<RejectedRecord>), Refused> {
-    let parts = parts(&[("content-type", content_type), ("x-scope-orgid", "team-a")]);
-    check(&parts)?;
-    let aliases = Aliases::default();
-    let posted = Posted {
-        parts: &parts,
-        content: body,
-        received_ns: RECEIVED_NS,
-        is_replay: false,
-        source: "http",
-        level: Level::Info,
-        aliases: &aliases,
-    };
-    let mut batch = Batch::new();
-    let read = read(&posted, &mut batch)?;
-    Ok((batch, read.bad))
-}
-
-fn json_of(batch: &Batch) -> Vec<serde_json::Value> {
-    let json = |record| {
-        let mut json = Vec::new();
-        write_json(record, &mut json);
-        serde_json::from_slice(&json).expect("JSON")
-    };
-    batch.iter().map(json).collect()
+    let headers = [("content-type", content_type), ("x-scope-orgid", "team-a")];
+    test_bodies::read(&PROTOCOL, "/loki/api/v1/push", &headers, body)
 }
 
 fn message(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -114,7 +90,7 @@ fn both_forms_give_the_same_records() {
         serde_json::json!({"timestamp": "1970-01-01T00:00:00.000000007Z", "level": "INFO", "source": "http",
             "message": "", "tenant": "team-a", "labels": {}}),
     ];
-    assert_eq!(json_of(&from_protobuf), due);
+    assert_eq!(records_of(&from_protobuf), due);
 }
 
 #[test]
@@ -123,7 +99,7 @@ fn a_bad_entry_is_set_aside_and_the_others_are_kept() {
         [1,"good"]]}]}"#;
     let (batch, bad) = taken("application/json", body.as_bytes()).expect("taken");
     assert_eq!((batch.len(), bad.len()), (1, 6));
-    assert_eq!(json_of(&batch)[0]["labels"]["a"], "1");
+    assert_eq!(records_of(&batch)[0]["labels"]["a"], "1");
     assert_eq!((bad[1].index, &bad[1].bytes[..]), (1, &br#"["soon","x"]"#[..]));
     let late = entry(i64::MAX as u64, 0, "x", &[]);
     let (batch, bad) =
@@ -135,7 +111,7 @@ fn a_bad_entry_is_set_aside_and_the_others_are_kept() {
     assert!(bad[0].error.contains("labels"), "{}", bad[0].error);
     let body = r#"{"streams":[{"stream":{"a":[]},"values":[["1","x"]]},{"stream":{"a":null},"values":[["1","x"]]}]}"#;
     let (batch, bad) = taken("application/json", body.as_bytes()).expect("taken");
-    assert!(bad[0].error.contains("not text") && json_of(&batch)[0]["labels"] == serde_json::json!({}));
+    assert!(bad[0].error.contains("not text") && records_of(&batch)[0]["labels"] == serde_json::json!({}));
     let many = vec![entry(1, 1, "", &[]); 60_000];
     let labels = format!("{{a=\"{}\"}}", "x".repeat(300_000));
     let (batch, bad) = taken("application/x-protobuf", &stream(&labels, &many)).expect("taken");

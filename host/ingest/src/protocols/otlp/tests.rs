@@ -1,13 +1,11 @@
 //! Records of OTLP as they are sent, well formed and not.
 
 use hyper::Request;
-use weir_record::{Aliases, Level, RejectedRecord, write_json};
+use weir_record::{Aliases, Level, RejectedRecord};
 
 use super::*;
 use crate::protocols::protobuf::{write_bytes, write_fixed32, write_fixed64, write_uint};
-use crate::protocols::tried::mutations;
-
-const RECEIVED_NS: i64 = 1_700_000_000_000_000_000;
+use crate::protocols::test_bodies::{RECEIVED_NS, mutations, records_of};
 
 fn parts(path: &str, content_type: &str) -> Parts {
     let request = Request::post(path).version(Version::HTTP_2).header("content-type", content_type);
@@ -32,15 +30,6 @@ fn taken(content_type: &str, body: &[u8]) -> Result<(Batch, Vec<RejectedRecord>)
     let mut batch = Batch::new();
     let read = read(&posted, &mut batch)?;
     Ok((batch, read.bad))
-}
-
-fn json_of(batch: &Batch) -> Vec<serde_json::Value> {
-    let json = |record| {
-        let mut json = Vec::new();
-        write_json(record, &mut json);
-        serde_json::from_slice(&json).expect("JSON")
-    };
-    batch.iter().map(json).collect()
 }
 
 fn message(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -167,7 +156,7 @@ fn both_forms_give_the_same_complete_records() {
         "resource_schema_url": "https://example.org/resource",
         "scope": {"name": "lib", "version": "1.2", "attributes": {"short": true}, "schema_url": "https://example.org/scope"},
     });
-    assert_eq!(json_of(&from_protobuf), [due]);
+    assert_eq!(records_of(&from_protobuf), [due]);
 }
 
 #[test]
@@ -175,7 +164,7 @@ fn heads_come_from_the_best_field() {
     let fields = |write: fn(&mut Vec<u8>)| {
         let (batch, bad) = taken("application/x-protobuf", &request(&[message(write)])).expect("taken");
         assert!(bad.is_empty());
-        json_of(&batch).remove(0)
+        records_of(&batch).remove(0)
     };
     let record = fields(|out| {
         write_fixed64(out, 11, 1_700_000_001_000_000_000);
@@ -278,7 +267,7 @@ fn integers_of_every_size_keep_their_value() {
         let body =
             format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"attributes":[{attribute}]}}]}}]}}]}}"#);
         let (batch, _) = taken("application/json", body.as_bytes()).expect("taken");
-        assert_eq!(json_of(&batch)[0]["n"], due, "{sent}");
+        assert_eq!(records_of(&batch)[0]["n"], due, "{sent}");
     }
 }
 

@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use super::PROTOCOL;
 use crate::{
     Receipt, RecordError,
-    protocols::{answered, tried},
+    protocols::{test_answers, test_bodies},
     reply::Refused,
 };
 
 const EVENT: &str = "/services/collector/event";
 
 fn records(body: &str) -> Vec<Value> {
-    tried::post(&PROTOCOL, EVENT, &[], body).expect("taken").0
+    test_bodies::post(&PROTOCOL, EVENT, &[], body).expect("taken").0
 }
 
 fn record(body: &str) -> Value {
     records(body).remove(0)
 }
 
-fn post(target: &str, headers: &[(&str, &str)], body: &str) -> answered::Answered {
-    answered::post(&PROTOCOL, target, headers, body, Receipt::default())
+fn post(target: &str, headers: &[(&str, &str)], body: &str) -> test_answers::Answered {
+    test_answers::post(&PROTOCOL, target, headers, body, Receipt::default())
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn nothing_of_the_envelope_replaces_what_the_event_says() {
     assert_eq!((&record["envelope_envelope_host"], &record["envelope_message"]), (&json!("field"), &json!("f")));
     assert_eq!(record["envelope_envelope_envelope_host"], 1);
     assert_eq!((&record["message"], &record["time"]), (&json!("m"), &json!("yesterday")));
-    assert_eq!(record["timestamp"], tried::RECEIVED);
+    assert_eq!(record["timestamp"], test_bodies::RECEIVED);
 }
 
 #[test]
@@ -92,14 +92,15 @@ fn an_event_of_the_wrong_form_refuses_the_body_and_is_named() {
         assert_eq!(said["invalid-event-number"].as_u64(), event, "{body}");
     }
     let (status, event) = (StatusCode::BAD_REQUEST, format!("{{\"event\":{}1{}}}", "[".repeat(70), "]".repeat(70)));
-    let (records, bad) = tried::post(&PROTOCOL, EVENT, &[], format!("{event}{{\"event\":\"b\"}}")).expect("taken");
+    let (records, bad) =
+        test_bodies::post(&PROTOCOL, EVENT, &[], format!("{event}{{\"event\":\"b\"}}")).expect("taken");
     assert_eq!((records.len(), bad.len()), (1, 1), "what is too deep is set aside, without {status}");
 }
 
 #[test]
 fn raw_lines_are_messages_with_the_metadata_of_the_query() {
     let target = "/services/collector/raw?host=web%201&sourcetype=syslog&index=main&time=1447825525.5&channel=c";
-    let (records, _) = tried::post(&PROTOCOL, target, &[], "one\r\n\n{\"a\":1}\ntwo").expect("taken");
+    let (records, _) = test_bodies::post(&PROTOCOL, target, &[], "one\r\n\n{\"a\":1}\ntwo").expect("taken");
     let messages: Vec<_> = records.iter().map(|record| record["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["one", "{\"a\":1}", "two"]);
     let due = json!({"timestamp": "2015-11-18T05:45:25.500000000Z", "level": "INFO", "source": "syslog", "message": "one",
@@ -116,7 +117,7 @@ fn ids_are_given_out_with_a_channel_and_all_are_confirmed() {
     assert!(id < 1 << 53, "a float can represent it");
     assert_eq!(post(&format!("{EVENT}?channel=c"), &[], body).json()["ackId"], id);
     let ask = |headers: &[(&str, &str)], body: &str| {
-        let answer = answered::ask(&PROTOCOL, Method::POST, "/services/collector/ack", headers, body.as_bytes());
+        let answer = test_answers::ask(&PROTOCOL, Method::POST, "/services/collector/ack", headers, body.as_bytes());
         let answer = answer.expect("an answer");
         (answer.status, answer.json())
     };
@@ -126,7 +127,8 @@ fn ids_are_given_out_with_a_channel_and_all_are_confirmed() {
     for bad in ["", "{}", "{\"acks\":[\"x\"]}", "{\"acks\":3}"] {
         assert_eq!(ask(&[channel], bad).1["code"], 6);
     }
-    let health = answered::ask(&PROTOCOL, Method::GET, "/services/collector/health/1.0", &[], b"").expect("an answer");
+    let health =
+        test_answers::ask(&PROTOCOL, Method::GET, "/services/collector/health/1.0", &[], b"").expect("an answer");
     assert_eq!((health.status, health.json()), (200, json!({"text": "HEC is healthy", "code": 17})));
 }
 
@@ -144,7 +146,7 @@ fn refusals_have_the_codes_of_the_collector() {
         (Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "x"), None, 413, 6, "Invalid data format"),
     ] {
         let headers: Vec<_> = shown.iter().map(|shown| ("authorization", *shown)).collect();
-        let answer = answered::refused(&PROTOCOL, &headers, refused);
+        let answer = test_answers::refused(&PROTOCOL, &headers, refused);
         let due = json!({"text": text, "code": code, "detail": "x"});
         assert_eq!((answer.status, answer.json()), (status, due));
         assert_eq!(answer.head.contains_key("retry-after"), status == 503);
@@ -158,9 +160,9 @@ fn what_a_filter_rejects_is_told() {
         quarantined: Vec::new(),
     };
     let body = r#"{"event":"a"}{"event":"b"}"#;
-    let answer = answered::post(&PROTOCOL, EVENT, &[], body, rejected(1));
+    let answer = test_answers::post(&PROTOCOL, EVENT, &[], body, rejected(1));
     assert_eq!((answer.status, answer.json()["rejected"].as_u64()), (200, Some(1)));
-    let answer = answered::post(&PROTOCOL, EVENT, &[], body, rejected(2));
+    let answer = test_answers::post(&PROTOCOL, EVENT, &[], body, rejected(2));
     assert_eq!((answer.status, answer.json()["code"].as_u64()), (400, Some(6)));
 }
 
@@ -172,6 +174,6 @@ fn mutated_bodies_are_answered() {
         b"{\"event\":\"t\\u00e9xt\",\"time\":\"3\"}\n{\"event\":3.5}",
     ];
     for target in [EVENT, "/services/collector/raw?host=a&source=b"] {
-        tried::mutated(&PROTOCOL, target, &[], seeds);
+        test_bodies::mutated(&PROTOCOL, target, &[], seeds);
     }
 }

@@ -15,11 +15,11 @@ pub struct SocketProtocol {
     pub transports: &'static [Transport],
     /// Whether its senders can show that they know a key.
     pub has_key: bool,
-    pub(crate) speech: Speech,
+    pub(crate) kind: Kind,
 }
 
 /// How it is spoken.
-pub(crate) enum Speech {
+pub(crate) enum Kind {
     /// Senders are not answered.
     OneWay(OneWay),
     /// Fluent Forward, whose receivers acknowledge.

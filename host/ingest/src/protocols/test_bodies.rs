@@ -84,7 +84,8 @@ pub(super) fn said(answer: &Answer) -> serde_json::Value {
     serde_json::from_slice(&body).expect("JSON")
 }
 
-fn read(
+/// Posts a body: the batch, and the records set aside.
+pub(super) fn read(
     protocol: &Protocol,
     target: &str,
     headers: &[(&str, &str)],
