@@ -1,33 +1,7 @@
-//! The examples run.
+//! The example filters run. For `examples/clients`, see `small_clients.rs` and `live.rs`.
 
-use std::process::Command;
-
-use super::clients::{post, python, run};
+use super::clients::{post, run};
 use super::router::{Home, eventually, repository, weir};
-
-#[test]
-fn the_python_handler_delivers_all_logs_before_the_program_ends() {
-    let home = Home::new();
-    let router = home.start();
-    let example = repository().join("examples/clients/python_logging.py");
-    run(python().arg(example).arg(format!("{}/ingest", router.url)));
-    eventually("both are shown", || {
-        let shown = router.stdout();
-        shown.contains("order 1234 paid by ********") && shown.contains("could not be made")
-    });
-    assert!(router.stdout().contains("ZeroDivisionError"), "{}", router.stdout());
-}
-
-#[test]
-fn the_javascript_client_gets_acknowledgements() {
-    let home = Home::new();
-    let router = home.start();
-    let example = repository().join("examples/clients/send.mjs");
-    let output = run(Command::new("node").arg(example).arg(format!("{}/ingest", router.url)));
-    assert_eq!(output.stdout, b"{ accepted: 2 }\n");
-    eventually("both are shown", || router.stdout().contains("ERROR") && router.stdout().contains("page viewed"));
-    assert!(!router.stdout().contains("alice@example.com"));
-}
 
 #[test]
 fn the_example_filters_build_from_source_and_work() {

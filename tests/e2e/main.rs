@@ -15,6 +15,7 @@
 //! | `limits.rs` | limits of addresses and tokens: refusals, reloads, and that others don't notice |
 //! | `live.rs` | the live stream, as real clients get it: exact, resumable, contained |
 //! | `shippers.rs` | unmodified clients of other systems, one file for each protocol |
+//! | `small_clients.rs` | the clients of `examples/clients` against a router that is up, away, hung or killed |
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
 //! | `kill.rs` | kill -9 under load: acknowledged records are stored exactly once |
 //! | `oracle.rs` | held records under kills, stops, swaps, reloads, a full journal: acknowledged = delivered, once |
@@ -94,6 +95,7 @@ mod servers;
 mod shippers;
 mod signatures;
 mod sinks;
+mod small_clients;
 mod stop;
 mod swap;
 mod tls;
