@@ -1,6 +1,6 @@
 """Sends log records with OpenTelemetry's SDK, through its handler for `logging`.
 
-    otlp.py facts http|grpc URL [TOKEN]    records that a test knows; prints what the exporter says
+    otlp.py facts http|grpc URL [TOKEN [CA]]    records that a test knows; prints what the exporter says
     otlp.py load URL PREFIX FILE           until standard input is closed; adds acknowledged ids to FILE
     otlp.py fill URL                       until it is refused, prints that, then waits for room
 """
@@ -19,13 +19,15 @@ from opentelemetry.sdk.resources import Resource
 warnings.simplefilter("ignore")
 
 
-def exporter(kind, url, token=None, **options):
+def exporter(kind, url, token=None, ca=None, **options):
     headers = {"authorization": f"Bearer {token}"} if token else None
     if kind == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-        from grpc import Compression
+        from grpc import Compression, ssl_channel_credentials
 
-        return OTLPLogExporter(url, insecure=True, headers=headers, compression=Compression.Gzip, **options)
+        if ca:
+            options["credentials"] = ssl_channel_credentials(open(ca, "rb").read())
+        return OTLPLogExporter(url, insecure=not ca, headers=headers, compression=Compression.Gzip, **options)
     from opentelemetry.exporter.otlp.proto.http._log_exporter import Compression, OTLPLogExporter
 
     return OTLPLogExporter(url + "/v1/logs", headers=headers, compression=Compression.Gzip, **options)
@@ -67,9 +69,9 @@ class Said(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def facts(kind, url, token=None):
+def facts(kind, url, token=None, ca=None):
     said, outcomes = Said(), []
-    watched = watch(exporter(kind, url, token, timeout=20), lambda batch, stored: outcomes.append(stored))
+    watched = watch(exporter(kind, url, token, ca, timeout=20), lambda batch, stored: outcomes.append(stored))
     logger, provider = logger_of(BatchLogRecordProcessor(watched))
     record = logger.makeRecord(
         logger.name,

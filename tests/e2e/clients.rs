@@ -24,10 +24,15 @@ impl Answer {
 
 /// Runs curl on a path of the router, with the body on standard input.
 pub fn curl(router: &Router, path: &str, arguments: &[&str], body: &[u8]) -> Answer {
+    curl_at(&format!("{}{path}", router.url), arguments, body)
+}
+
+/// Runs curl on a URL.
+pub fn curl_at(url: &str, arguments: &[&str], body: &[u8]) -> Answer {
     let mut child = Command::new("curl")
         .args(["-sS", "-i", "--max-time", "60"])
         .args(arguments)
-        .arg(format!("{}{path}", router.url))
+        .arg(url)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -16,11 +16,31 @@ use crate::share::Turns;
 /// Searches that wait for one to end are counted after those resources that have an index.
 const WAITING: usize = Resource::ALL.len();
 
-/// What one address, or one token, uses. In IPv6, a whole /64 counts as one address.
+/// Whose account it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Address,
+    Token,
+    /// All senders of a listener.
+    Listener,
+}
+
+impl Of {
+    /// Its name in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Of::Address => "address",
+            Of::Token => "token",
+            Of::Listener => "listener",
+        }
+    }
+}
+
+/// What one address, one token or one listener uses. In IPv6, a whole /64 counts as one address.
 pub struct Account {
     /// For messages: `10.0.0.7`, or `the token ci`.
     pub(crate) name: String,
-    pub(crate) is_token: bool,
+    pub(crate) of: Of,
     pub(crate) is_loopback: bool,
     /// Of requests, records and bytes.
     buckets: [Bucket; 3],
@@ -41,10 +61,10 @@ impl fmt::Debug for Account {
 }
 
 impl Account {
-    fn new(name: String, is_token: bool, is_loopback: bool) -> Arc<Account> {
+    fn new(name: String, of: Of, is_loopback: bool) -> Arc<Account> {
         Arc::new(Account {
             name,
-            is_token,
+            of,
             is_loopback,
             buckets: Default::default(),
             in_use: Default::default(),
@@ -55,14 +75,18 @@ impl Account {
     }
 
     pub(crate) fn of_token(name: &str) -> Arc<Account> {
-        Account::new(format!("the token {name}"), true, false)
+        Account::new(format!("the token {name}"), Of::Token, false)
+    }
+
+    pub(crate) fn of_listener(name: &str) -> Arc<Account> {
+        Account::new(format!("all senders of {name}"), Of::Listener, false)
     }
 
     /// One that belongs to no table.
     pub(crate) fn of_address(address: IpAddr) -> Arc<Account> {
         let network = network(address);
         let name = if network.is_ipv6() { format!("{network}/64") } else { network.to_string() };
-        Account::new(name, false, network.is_loopback())
+        Account::new(name, Of::Address, network.is_loopback())
     }
 
     pub(crate) fn bucket(&self, resource: Resource) -> &Bucket {

@@ -23,7 +23,8 @@ const LIMITED: &str = "weir_limited_total";
 pub fn describe_metrics() {
     metrics::describe_counter!(
         LIMITED,
-        "Requests and connections refused because of a limit, by what is limited, and whether an address or a token is."
+        "Requests and connections refused because of a limit, by what is limited, and whether an address, a token or a \
+         listener is."
     );
 }
 
@@ -125,18 +126,33 @@ impl Access {
         self.with_bucket(caller, Resource::Requests, |bucket, rate| bucket.take(1, rate, now))
     }
 
-    /// Admits the content of such a request, before any of it is stored.
+    /// Admits the content of such a request, before any of it is stored. `listener`: what it was received by, if that
+    /// has limits of its own.
     ///
     /// # Errors
-    /// The rate of the caller's records or bytes exceeds its limit.
-    pub fn admit_records(&self, caller: &Caller, records: usize, bytes: usize) -> Result<(), Denied> {
-        if !self.has_rates(caller) {
-            return Ok(());
-        }
+    /// The rate of the caller's records or bytes exceeds its limit, or that of all senders of the listener.
+    pub fn admit_records(
+        &self,
+        caller: &Caller,
+        listener: Option<&ListenerQuota>,
+        records: usize,
+        bytes: usize,
+    ) -> Result<(), Denied> {
         let now = self.now();
-        self.with_bucket(caller, Resource::Records, |bucket, rate| bucket.check(rate, now))?;
-        self.with_bucket(caller, Resource::Bytes, |bucket, rate| bucket.take(bytes as u64, rate, now))?;
-        self.with_bucket(caller, Resource::Records, |bucket, rate| bucket.take(records as u64, rate, now))
+        if let Some(listener) = listener {
+            listener.charge(self, Resource::Bytes, |bucket, rate| bucket.check(rate, now))?;
+            listener.charge(self, Resource::Records, |bucket, rate| bucket.check(rate, now))?;
+        }
+        if self.has_rates(caller) {
+            self.with_bucket(caller, Resource::Records, |bucket, rate| bucket.check(rate, now))?;
+            self.with_bucket(caller, Resource::Bytes, |bucket, rate| bucket.take(bytes as u64, rate, now))?;
+            self.with_bucket(caller, Resource::Records, |bucket, rate| bucket.take(records as u64, rate, now))?;
+        }
+        if let Some(listener) = listener {
+            listener.charge(self, Resource::Bytes, |bucket, rate| bucket.take(bytes as u64, rate, now))?;
+            listener.charge(self, Resource::Records, |bucket, rate| bucket.take(records as u64, rate, now))?;
+        }
+        Ok(())
     }
 
     /// Waits until a request of the caller with a body of this size may be in progress. `None`: that took too long.
@@ -198,13 +214,37 @@ impl Access {
 
     /// Counts and logs a refusal.
     fn refused(&self, account: &Account, resource: Resource, limit: u64, wait: Duration) -> Denied {
-        let by = if account.is_token { "token" } else { "address" };
-        metrics::counter!(LIMITED, "limit" => resource.as_str(), "by" => by).increment(1);
+        metrics::counter!(LIMITED, "limit" => resource.as_str(), "by" => account.of.as_str()).increment(1);
         let denied = Denied::Limited { who: account.name.clone(), resource, limit, wait };
         if let Some(others) = locked(&self.last_line).next(Instant::now()) {
             tracing::warn!("refused: {denied} ({others} other refusals before it)");
         }
         denied
+    }
+}
+
+/// What all senders of a listener may send together: the rates of a quota.
+#[derive(Clone, Debug)]
+pub struct ListenerQuota {
+    account: Arc<Account>,
+    quota: Quota,
+}
+
+impl ListenerQuota {
+    /// `name` is for messages.
+    pub fn new(name: &str, quota: Quota) -> ListenerQuota {
+        ListenerQuota { account: Account::of_listener(name), quota }
+    }
+
+    fn charge(
+        &self,
+        access: &Access,
+        resource: Resource,
+        charge: impl FnOnce(&Bucket, Rate) -> Result<(), Duration>,
+    ) -> Result<(), Denied> {
+        let Some(limit) = self.quota.get(resource).filter(|limit| *limit > 0) else { return Ok(()) };
+        charge(self.account.bucket(resource), self.quota.rate(limit))
+            .map_err(|wait| access.refused(&self.account, resource, limit, wait))
     }
 }
 

@@ -62,15 +62,33 @@ fn nothing_is_taken_for_records_that_are_refused() {
     let access = Access::new(true);
     access.set_quota_of_addresses(&quota(Resource::Records, 10).with(Resource::Bytes, Some(1000)));
     let sender = anyone(&access, 1);
-    assert_eq!(access.admit_records(&sender, 1000, 1), Ok(()));
+    assert_eq!(access.admit_records(&sender, None, 1000, 1), Ok(()));
     for _ in 0..5 {
-        assert!(access.admit_records(&sender, 1, 10_000).is_err(), "its records are used up");
+        assert!(access.admit_records(&sender, None, 1, 10_000).is_err(), "its records are used up");
     }
     access.set_quota_of_addresses(&quota(Resource::Bytes, 1000));
-    assert_eq!(access.admit_records(&sender, 1, 1), Ok(()), "and not its bytes");
-    assert_eq!(access.admit_records(&sender, 1, 100_000), Ok(()));
+    assert_eq!(access.admit_records(&sender, None, 1, 1), Ok(()), "and not its bytes");
+    assert_eq!(access.admit_records(&sender, None, 1, 100_000), Ok(()));
     assert!(access.admit_request(&sender).is_err(), "what is used up is known before the body is read");
     assert_eq!(access.admit_request(&anyone(&access, 2)), Ok(()));
+}
+
+#[test]
+fn all_senders_of_a_listener_share_its_rates() {
+    let access = Access::new(true);
+    let listener = ListenerQuota::new("udp://127.0.0.1:514", quota(Resource::Records, 10));
+    let [one, other] = [1, 2].map(|n| anyone(&access, n));
+    assert_eq!(access.admit_records(&one, Some(&listener), 100, 1), Ok(()));
+    let denied = access.admit_records(&other, Some(&listener), 1, 1).expect_err("its records are used up");
+    assert!(
+        denied.to_string().contains("all senders of udp://127.0.0.1:514 may send 10 records per second"),
+        "{denied}"
+    );
+    assert_eq!(access.admit_records(&other, None, 1, 1), Ok(()), "it is not limited elsewhere");
+    // What the listener refuses is not charged to its sender.
+    access.set_quota_of_addresses(&quota(Resource::Records, 1));
+    assert!(access.admit_records(&one, Some(&listener), 1, 1).is_err());
+    assert_eq!(access.admit_records(&one, None, 1, 1), Ok(()));
 }
 
 #[test]

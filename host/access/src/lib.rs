@@ -42,7 +42,7 @@ mod token;
 pub use access::{Access, Caller, Credential, Denied, Peer};
 pub use account::{Account, Place};
 pub use certificate::{ClientCertificate, FINGERPRINT_PREFIX, certificate_hash};
-pub use charge::describe_metrics;
+pub use charge::{ListenerQuota, describe_metrics};
 pub use grant::{Grant, GrantError, Role, TokenEntry};
 pub use limits::SESSION_LIFETIME;
 pub use passes::SESSION_COOKIE;

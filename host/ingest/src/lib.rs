@@ -13,6 +13,7 @@
 //! | `hosts` | the host names that a server on a loopback address answers to |
 //! | `origins` | the other origins whose pages may send records |
 //! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
+//! | `rules` | what applies to all that one listener receives |
 //! | `post` | a posted body, from its head to the answer |
 //! | `request` | headers: content type, encoding, whether a web page sent the request; sniffing |
 //! | `body` | reading a body within size and time |
@@ -57,6 +58,7 @@ mod remote;
 mod reply;
 mod request;
 mod routes;
+mod rules;
 mod server;
 mod snappy;
 mod sockets;
@@ -69,6 +71,7 @@ pub use options::{HttpOptions, check_allowed_host, check_allowed_origin};
 pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
 pub use protocols::protocol_names;
+pub use rules::ListenRules;
 pub use server::{IngestError, Requests, serve};
 pub use sockets::{Bound, ListenAddress, Place, SOCKET_PROTOCOLS, SocketOptions, SocketProtocol, Sockets, Transport};
 pub use tls::{Certificate, Loaded, SelfSigned, Tls, TlsError, TlsFiles};

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use weir_access::Access;
 use weir_record::{Aliases, Level};
 
-use crate::{Pages, Tls, hosts, limits, origins};
+use crate::{ListenRules, Pages, Tls, hosts, limits, origins};
 
 /// Options of one HTTP server. [`Default`] gives the defaults of the configuration.
 #[derive(Clone)]
@@ -46,6 +46,8 @@ pub struct HttpOptions {
     pub body_total_timeout: Duration,
     /// See [`limits::ANSWER_TIMEOUT`].
     pub answer_timeout: Duration,
+    /// What applies to everything that is received here.
+    pub rules: ListenRules,
     /// Answers the paths that are no protocol's, if there is something at them.
     pub pages: Option<Arc<dyn Pages>>,
     /// How long a stop waits for requests in progress; `None`: [`HttpOptions::longest_request`].
@@ -71,6 +73,7 @@ impl Default for HttpOptions {
             body_idle_timeout: limits::BODY_IDLE_TIMEOUT,
             body_total_timeout: limits::BODY_TOTAL_TIMEOUT,
             answer_timeout: limits::ANSWER_TIMEOUT,
+            rules: ListenRules::default(),
             pages: None,
             shutdown_grace: None,
         }

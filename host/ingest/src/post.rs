@@ -269,10 +269,13 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
     let mut batch = Batch::with_capacity(content.len() + content.len() / 8, content.len() / 256);
     let read = (protocol.read)(&posted, &mut batch);
     drop(content);
-    Attempt::Done(read.and_then(|Read { bad, notes }| {
+    Attempt::Done(read.and_then(|Read { mut bad, notes }| {
+        // A replay has no caller, and its records have their routes already.
         if let Some(caller) = &caller {
             check_scope(caller, &batch)?;
-            endpoint.options.access.admit_records(caller, batch.len() + bad.len(), body_bytes)?;
+            let quota = options.rules.quota.as_ref();
+            options.access.admit_records(caller, quota, batch.len() + bad.len(), body_bytes)?;
+            batch = options.rules.route(batch, &mut bad);
         }
         let bytes = batch.byte_len() + notes.len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
         held.resize(bytes)?;

@@ -115,10 +115,17 @@ impl Page {
 const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
+/// Those that there are where only one protocol is taken, or all.
+fn fixed_pages(only: Option<&str>) -> impl Iterator<Item = &'static (&'static str, Page)> + Clone {
+    let takes_all = only.is_none();
+    PAGES.iter().filter(move |(_, page)| takes_all || matches!(page, Page::Ready))
+}
+
 /// Answers a request.
 pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>, remote: &Remote) -> AnyAnswer {
     let (mut parts, body) = request.into_parts();
-    let protocol = protocols::find(parts.uri.path());
+    let rules = &endpoint.options.rules;
+    let protocol = protocols::find(parts.uri.path()).filter(|(_, protocol)| rules.takes(protocol.name));
     let admitted = protocol.and_then(|_| endpoint.origins.admit(&mut parts, remote.is_encrypted()));
     let caller = credentials::caller(&endpoint.options.access, &parts, remote);
     let peer =
@@ -168,8 +175,9 @@ async fn asked_of(
     mut body: RequestBody,
     peer: &Peer,
 ) -> Result<Answer, RequestBody> {
-    let mut asks = protocols::find_ask(&parts.method, parts.uri.path()).peekable();
-    let Some((protocol, _)) = asks.peek() else { return Err(body) };
+    let asks = protocols::find_ask(&parts.method, parts.uri.path());
+    let asks: Vec<_> = asks.filter(|(protocol, _)| endpoint.options.rules.takes(protocol.name)).collect();
+    let Some((protocol, _)) = asks.first().copied() else { return Err(body) };
     let refused = |refused| (protocol.reply)(parts, &Err(refused));
     let mut content = Bytes::new();
     if parts.method != Method::GET && parts.method != Method::HEAD {
@@ -188,7 +196,7 @@ async fn asked_of(
             }
         };
     }
-    let answer = asks.find_map(|(_, ask)| {
+    let answer = asks.into_iter().find_map(|(_, ask)| {
         let allowed = endpoint.hosts.check(parts).and_then(|()| match ask.role {
             Some(role) => peer.permitted(role).map(drop).map_err(Refused::from),
             None => Ok(()),
@@ -208,7 +216,8 @@ fn pages_for<'e>(endpoint: &'e Endpoint, parts: &Parts) -> Option<&'e Arc<dyn Pa
         parts.headers.contains_key(UPGRADE) || accepts("text/html") || accepts("text/event-stream")
     };
     let is_claimed = PAGES.iter().any(|(page, _)| *page == path) && (path != "/" || !asks_for_more());
-    endpoint.options.pages.as_ref().filter(|pages| !is_claimed && pages.has(path))
+    let takes_all = endpoint.options.rules.only.is_none();
+    endpoint.options.pages.as_ref().filter(|pages| takes_all && !is_claimed && pages.has(path))
 }
 
 /// Answers a request for a fixed page.
@@ -220,7 +229,8 @@ async fn read(
     connection: &Arc<Usage>,
 ) -> Answer {
     let path = parts.uri.path();
-    let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, page)| *page);
+    let only = endpoint.options.rules.only;
+    let page = fixed_pages(only).find(|(page, _)| *page == path).map(|(_, page)| *page);
     let is_head = parts.method == Method::HEAD;
     let mut answer = match page {
         _ if protocols::is_grpc(&parts.headers) => protocols::unknown_method(path),
@@ -235,7 +245,7 @@ async fn read(
         }
         Some(_) => wrong_method(&parts.method, path, "GET, HEAD"),
         None if is_protocol => wrong_method(&parts.method, path, "POST"),
-        None => not_found(path),
+        None => not_found(path, only),
     };
     if is_head {
         // The length of the body for GET, without sending it.
@@ -252,9 +262,10 @@ fn wrong_method(method: &Method, path: &str, allowed: &'static str) -> Answer {
     reply::refused_answer(&refused)
 }
 
-fn not_found(path: &str) -> Answer {
-    let posts = PROTOCOLS.iter().flat_map(|protocol| protocol.paths.iter().copied());
-    let known = posts.chain(PAGES.iter().map(|(page, _)| *page));
+fn not_found(path: &str, only: Option<&str>) -> Answer {
+    let protocols = PROTOCOLS.iter().filter(|protocol| only.is_none_or(|only| only == protocol.name));
+    let posts = protocols.flat_map(|protocol| protocol.paths.iter().copied());
+    let known = posts.chain(fixed_pages(only).map(|(page, _)| *page));
     let bare = path.trim_end_matches('/').to_ascii_lowercase();
     let error = match known.clone().find(|known| known.eq_ignore_ascii_case(&bare)) {
         Some(meant) => format!("there is nothing at {path}; did you mean {meant}?"),

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use weir_access::Access;
 use weir_record::{Aliases, Level};
 
-use crate::{HttpOptions, Intake, Requests, Tls, budget::ByteBudget, limits, log_limit::LogLimit};
+use crate::{HttpOptions, Intake, ListenRules, Requests, Tls, budget::ByteBudget, limits, log_limit::LogLimit};
 
 pub use address::{Bound, ListenAddress, Place, Transport};
 pub(crate) use deliver::{Decoded, Listener, NotStored, Session};
@@ -50,6 +50,8 @@ pub struct SocketOptions {
     pub max_message_bytes: usize,
     /// See [`limits::MAX_SOCKET_CONNECTIONS`].
     pub max_connections: usize,
+    /// What applies to everything that is received here.
+    pub rules: ListenRules,
     /// The key that senders must know, for protocols that have one.
     pub shared_key: Option<Arc<str>>,
     /// The names and passwords of senders, for protocols that have them; empty: senders need none.

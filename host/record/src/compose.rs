@@ -7,8 +7,6 @@
 //! [`message`](Composer::message): it wins over entries with the same meaning, which keep their names (canonical ones
 //! become `<key>_original`).
 
-use std::borrow::Cow;
-
 use crate::arrival::{BodyBudget, Defaults, ReadError, RecordFault, RejectedRecord, SyntaxError};
 use crate::batch::Batch;
 use crate::builder::RecordBuilder;
@@ -16,7 +14,7 @@ use crate::from_json::Json;
 use crate::keys::{ARRAY, Fingerprints, KeySet, MAP, fingerprint, patch_header};
 use crate::level::Level;
 use crate::limits::MAX_DEPTH;
-use crate::{from_msgpack, read_json, write};
+use crate::{from_msgpack, from_msgpack::valid_text, read_json, write};
 
 /// Builds the records of one body, one after another.
 pub struct Composer<'d, 'o> {
@@ -125,9 +123,21 @@ impl<'d, 'o> Composer<'d, 'o> {
         let key = valid_text(key);
         self.builder
             .entry(&key, |out, fingerprints| {
-                write(ValueWriter { out, fingerprints, depth: 2 }).map_err(|error| error.0)
+                write(ValueWriter { out, fingerprints, depth: ENTRY_DEPTH }).map_err(|error| error.0)
             })
             .map_err(ComposeError)
+    }
+
+    /// Adds an entry whose value other records have, too.
+    ///
+    /// # Errors
+    /// The record is too large.
+    pub fn shared(&mut self, key: &str, value: &SharedValue) -> Result<(), ComposeError> {
+        let copied = self.builder.entry(key.as_bytes(), |out, _| {
+            out.extend_from_slice(&value.0);
+            Ok(())
+        });
+        copied.map_err(ComposeError)
     }
 
     /// Adds an entry whose value is text.
@@ -215,14 +225,23 @@ impl<'d, 'o> Composer<'d, 'o> {
     }
 }
 
-/// Text as UTF-8, with U+FFFD for what is not.
-fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
-    // Much faster than looking for what must be replaced.
-    match std::str::from_utf8(text) {
-        Ok(_) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(String::from_utf8_lossy(text).into_owned().into_bytes()),
+/// The value of an entry that many records have: it is written once, and copied into each of them.
+pub struct SharedValue(Vec<u8>);
+
+impl SharedValue {
+    /// Writes a value. `write` writes exactly one.
+    ///
+    /// # Errors
+    /// That of `write`.
+    pub fn new(write: impl FnOnce(ValueWriter<'_>) -> Result<(), ComposeError>) -> Result<SharedValue, ComposeError> {
+        let (mut out, mut fingerprints) = (Vec::new(), Fingerprints::default());
+        write(ValueWriter { out: &mut out, fingerprints: &mut fingerprints, depth: ENTRY_DEPTH })?;
+        Ok(SharedValue(out))
     }
 }
+
+/// The depth of an entry's value if it is a list or a map.
+const ENTRY_DEPTH: usize = 2;
 
 /// Writes one value. Dropped without a call, it leaves an invalid record.
 #[must_use = "every entry and every item has a value"]
@@ -459,6 +478,31 @@ mod tests {
             composer.end(written, Vec::new).expect("kept");
         });
         assert_eq!(records[0]["a"], json!({"x": "two", "y\u{fffd}": [true, {"deep": [1.5]}, null]}));
+    }
+
+    #[test]
+    fn a_shared_value_is_the_same_in_each_record() {
+        let map = |value: ValueWriter<'_>| {
+            value.map(|map| {
+                map.entry(b"x").text(b"a\xff");
+                Ok(())
+            })
+        };
+        let shared = SharedValue::new(map).expect("a value");
+        let (records, _) = composed(|composer| {
+            for _ in 0..2 {
+                composer.begin();
+                let written = composer.shared("s", &shared).and_then(|()| composer.entry(b"e", map));
+                composer.end(written, Vec::new).expect("kept");
+            }
+        });
+        for record in &records {
+            assert_eq!((&record["s"], &record["e"]), (&json!({"x": "a\u{fffd}"}), &json!({"x": "a\u{fffd}"})));
+        }
+        fn deep(value: ValueWriter<'_>) -> Result<(), ComposeError> {
+            value.list(|list| deep(list.item()))
+        }
+        assert!(SharedValue::new(deep).is_err_and(|error| !error.is_syntax()));
     }
 
     #[test]

@@ -149,8 +149,9 @@ pub(crate) fn read_key(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), ReadError
     Ok((key, len))
 }
 
+/// Text as UTF-8, with U+FFFD for what is not.
 #[inline]
-fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
     if text.is_ascii() || std::str::from_utf8(text).is_ok() {
         return Cow::Borrowed(text);
     }

@@ -83,7 +83,7 @@ pub mod write;
 pub use aliases::{AliasError, Aliases, MAX_ALIASES, Role};
 pub use arrival::{Defaults, RejectedRecord, SyntaxError};
 pub use batch::{Batch, DecodeError};
-pub use compose::{ComposeError, Composer, ListWriter, MapWriter, ValueWriter};
+pub use compose::{ComposeError, Composer, ListWriter, MapWriter, SharedValue, ValueWriter};
 pub use from_msgpack::read_msgpack;
 pub use from_text::read_text;
 pub use level::{Level, Scale};

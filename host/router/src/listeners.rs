@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use weir_ingest::{Bound, HttpOptions, Intake, Requests, SocketOptions, Sockets, Transport};
+use weir_access::ListenerQuota;
+use weir_ingest::{Bound, HttpOptions, Intake, ListenRules, Requests, SocketOptions, Sockets, Transport};
 
 use crate::config::{ListenSettings, Spoken};
 
@@ -49,7 +50,7 @@ impl Listeners {
     pub async fn apply(&mut self, wanted: &[ListenSettings]) -> anyhow::Result<()> {
         let mut new = Vec::new();
         for settings in wanted {
-            if settings.protocol == Spoken::Http
+            if matches!(settings.protocol, Spoken::Http(_))
                 && settings.address.is_reachable()
                 && self.http.access.has_no_tokens()
                 && !self.is_open
@@ -124,12 +125,13 @@ impl Listeners {
         let (stop, mut stopping) = watch::channel(());
         // An error: the sender was dropped.
         let stopped = async move { while stopping.changed().await.is_ok() {} };
+        let rules = rules(&settings);
         let source = settings.source.clone().unwrap_or_else(|| settings.protocol.name().to_owned());
         let serving = match settings.protocol {
-            Spoken::Http => {
+            Spoken::Http(_) => {
                 let tls = self.http.tls.clone().filter(|_| settings.address.transport == Transport::Tls);
                 let source = settings.source.clone().unwrap_or_else(|| self.http.source.clone());
-                let options = HttpOptions { source, tls, ..self.http.clone() };
+                let options = HttpOptions { source, tls, rules, ..self.http.clone() };
                 let (intake, requests) = (self.intake.clone(), self.requests.clone());
                 tokio::spawn(async move {
                     let Some(listener) = bound.into_tcp() else { return };
@@ -142,6 +144,7 @@ impl Listeners {
                 let options = SocketOptions {
                     protocol,
                     source,
+                    rules,
                     max_message_bytes: settings.max_message_bytes as usize,
                     max_connections: settings.max_connections,
                     shared_key: settings.shared_key.as_ref().map(|key| key.expose().into()),
@@ -153,6 +156,17 @@ impl Listeners {
         };
         self.running.push(Running { settings, stop, serving });
     }
+}
+
+/// What applies to everything that a listener receives.
+fn rules(settings: &ListenSettings) -> ListenRules {
+    let name = settings.address.to_string();
+    let only = match settings.protocol {
+        Spoken::Http(only) => only,
+        Spoken::Socket(_) => None,
+    };
+    let quota = settings.quota.clone().map(|quota| ListenerQuota::new(&name, quota));
+    ListenRules { routes: settings.routes.clone().into(), quota, only }
 }
 
 async fn bind(settings: &ListenSettings) -> anyhow::Result<Bound> {

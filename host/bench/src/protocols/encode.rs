@@ -6,29 +6,50 @@ use serde_json::{Map, Value};
 const FIRST_MS: u64 = 1_795_132_800_000;
 const STEP_MS: u64 = 2;
 
-/// A request of OpenTelemetry in protobuf.
+/// A request of OpenTelemetry in protobuf: a resource for each source, as collectors group records.
 pub fn otlp(records: &[Value]) -> Vec<u8> {
-    let mut logs = Vec::new();
+    let mut resources: Vec<(&str, Vec<u8>)> = Vec::new();
     for (number, record) in records.iter().enumerate() {
         let mut log = Vec::new();
         log.push(1 << 3 | 1);
         log.extend_from_slice(&(time_ms(number) * 1_000_000).to_le_bytes());
-        field_varint(&mut log, 2, 9);
-        field(&mut log, 3, text(record, "level").as_bytes());
+        let level = text(record, "level");
+        field_varint(&mut log, 2, severity(level));
+        field(&mut log, 3, level.as_bytes());
         field(&mut log, 5, &any(&record["message"]));
-        for key in ["source", "context", "metadata"] {
+        for key in ["context", "metadata"] {
             field(&mut log, 6, &key_value(key, &record[key]));
         }
-        field(&mut logs, 2, &log);
+        field(group(&mut resources, text(record, "source")), 2, &log);
     }
-    let mut resource = Vec::new();
-    field(&mut resource, 1, &key_value("service.name", &Value::from("shop")));
-    let mut of_resource = Vec::new();
-    field(&mut of_resource, 1, &resource);
-    field(&mut of_resource, 2, &logs);
     let mut request = Vec::new();
-    field(&mut request, 1, &of_resource);
+    for (source, logs) in resources {
+        let (mut resource, mut of_resource) = (Vec::new(), Vec::new());
+        field(&mut resource, 1, &key_value("service.name", &Value::from(source)));
+        field(&mut of_resource, 1, &resource);
+        field(&mut of_resource, 2, &logs);
+        field(&mut request, 1, &of_resource);
+    }
     request
+}
+
+/// The number of a level in OpenTelemetry.
+fn severity(level: &str) -> u64 {
+    match level {
+        "DEBUG" => 5,
+        "WARNING" => 13,
+        "ERROR" => 17,
+        _ => 9,
+    }
+}
+
+/// What is collected for a source.
+fn group<'g, 'r>(groups: &'g mut Vec<(&'r str, Vec<u8>)>, source: &'r str) -> &'g mut Vec<u8> {
+    let at = groups.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
+        groups.push((source, Vec::new()));
+        groups.len() - 1
+    });
+    &mut groups[at].1
 }
 
 /// A push request of Loki in protobuf, compressed with snappy: a stream for each source, and the record as JSON in each
@@ -42,12 +63,7 @@ pub fn loki(records: &[Value]) -> Vec<u8> {
         let mut entry = Vec::new();
         field(&mut entry, 1, &time);
         field(&mut entry, 2, record.to_string().as_bytes());
-        let source = text(record, "source");
-        let at = streams.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
-            streams.push((source, Vec::new()));
-            streams.len() - 1
-        });
-        field(&mut streams[at].1, 2, &entry);
+        field(group(&mut streams, text(record, "source")), 2, &entry);
     }
     let mut request = Vec::new();
     for (source, entries) in streams {

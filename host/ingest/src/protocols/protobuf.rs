@@ -38,7 +38,20 @@ impl<'a> Message<'a> {
     }
 
     /// The next field and its number.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, ComposeError> {
+        // Most fields are short texts and messages: their number, wire type and length are two bytes.
+        if let [tag @ 0x08..0x80, length @ 0..0x80, rest @ ..] = self.rest
+            && tag & 7 == 2
+            && let Some((value, rest)) = rest.split_at_checked(usize::from(*length))
+        {
+            self.rest = rest;
+            return Ok(Some((u64::from(tag >> 3), Field::Bytes(value))));
+        }
+        self.next_of_any_form()
+    }
+
+    fn next_of_any_form(&mut self) -> Result<Option<(u64, Field<'a>)>, ComposeError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -62,7 +75,16 @@ impl<'a> Message<'a> {
         }
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, ComposeError> {
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, ComposeError> {
         let mut value = 0;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f) << (7 * at);

@@ -170,19 +170,21 @@ impl Session {
     }
 
     async fn attempt(&self, decoded: Decoded, is_charged: &mut bool) -> Result<Taken, Refused> {
-        let Decoded { batch, bad, key, bytes } = decoded;
-        let Listener { shared, .. } = &*self.listener;
+        let Decoded { batch, mut bad, key, bytes } = decoded;
+        let Listener { shared, options, .. } = &*self.listener;
         if batch.is_empty() && bad.is_empty() {
             return Ok(Taken::default());
         }
         post::check_scope(&self.caller, &batch)?;
         if !*is_charged {
-            shared.access.admit_records(&self.caller, batch.len() + bad.len(), bytes)?;
+            let quota = options.rules.quota.as_ref();
+            shared.access.admit_records(&self.caller, quota, batch.len() + bad.len(), bytes)?;
             *is_charged = true;
         }
         let Some(_turn) = shared.access.turn(&self.caller, bytes).await else {
             return Err(Refused::busy("earlier records of this sender have taken too long"));
         };
+        let batch = options.rules.route(batch, &mut bad);
         shared.requests.begin();
         let stored = timeout(shared.answer_timeout, submitted(shared, batch, bad, key)).await;
         shared.requests.end();

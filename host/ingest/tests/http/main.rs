@@ -6,10 +6,12 @@
 //! | `bounds` | bodies, heads and bytes in flight at and over their limits |
 //! | `connections` | slow, many, pipelined, half-closed, disconnecting clients; the server's stop |
 //! | `counts` | the metrics |
+//! | `sockets` | listeners for sockets, when records can't be stored |
 //! | `support` | the server under test, the fake intake, a raw client |
 
 mod answers;
 mod bounds;
 mod connections;
 mod counts;
+mod sockets;
 mod support;

@@ -78,6 +78,9 @@ pub struct ListenSettings {
     pub address: ListenAddress,
     /// `None`: the name of the protocol.
     pub source: Option<String>,
+    pub routes: Vec<String>,
+    /// What its senders may send together.
+    pub quota: Option<Quota>,
     pub max_message_bytes: u64,
     pub max_connections: usize,
     pub shared_key: Option<Secret>,
@@ -87,8 +90,8 @@ pub struct ListenSettings {
 /// What the senders of a listener speak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spoken {
-    /// Everything that is received over HTTP.
-    Http,
+    /// Everything that is received over HTTP, or the one protocol of this name.
+    Http(Option<&'static str>),
     Socket(&'static SocketProtocol),
 }
 
@@ -96,14 +99,14 @@ impl Spoken {
     /// What it can be spoken over, the usual one first.
     pub fn transports(self) -> &'static [Transport] {
         match self {
-            Spoken::Http => &[Transport::Tcp, Transport::Tls],
+            Spoken::Http(_) => &[Transport::Tcp, Transport::Tls],
             Spoken::Socket(protocol) => protocol.transports,
         }
     }
 
     pub fn name(self) -> &'static str {
         match self {
-            Spoken::Http => "http",
+            Spoken::Http(only) => only.unwrap_or("http"),
             Spoken::Socket(protocol) => protocol.name,
         }
     }

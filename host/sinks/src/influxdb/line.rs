@@ -29,9 +29,11 @@ pub(super) fn push_word(kind: Word, text: &str, out: &mut Vec<u8>) {
     let mut first = true;
     while let Some(c) = chars.next() {
         let is_escaped = |c: char| c == ',' || c == ' ' || (c == '=' && kind != Word::Measurement);
+        // A measurement may have `=` as it is, but servers also read `\=` in it as `=`.
+        let can_be_escaped = |c: char| is_escaped(c) || c == '=';
         match c {
             '#' if first && kind == Word::Measurement => out.push(b'_'),
-            '\\' if chars.peek().is_none_or(|next| is_escaped(*next)) => out.push(b'/'),
+            '\\' if chars.peek().is_none_or(|next| can_be_escaped(*next)) => out.push(b'/'),
             c if c.is_control() => out.push(b'_'),
             c => {
                 if is_escaped(c) {
@@ -122,7 +124,7 @@ mod tests {
         assert_eq!(word(Word::TagValue, r"C:\temp"), r"C:\temp");
         assert_eq!(word(Word::TagValue, r"C:\temp\"), r"C:\temp/");
         assert_eq!(word(Word::TagValue, r"a\ b\,c\=d\\"), r"a/\ b/\,c/\=d\/");
-        assert_eq!(word(Word::Measurement, r"a\=b"), r"a\=b");
+        assert_eq!(word(Word::Measurement, r"a\=b=c"), r"a/=b=c");
     }
 
     #[test]

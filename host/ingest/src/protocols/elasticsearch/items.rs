@@ -156,11 +156,14 @@ fn lines(notes: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn write_item(out: &mut Vec<u8>, shown: &Shown, operation: &str, index: &str, id: &str) {
-    // Writing to a Vec can't fail.
-    _ = write!(out, r#"{{"{operation}":{{"#);
-    for (key, value) in [("_index", shown.index.then_some(index)), ("_id", shown.id.then_some(id))] {
+    out.extend_from_slice(b"{\"");
+    out.extend_from_slice(operation.as_bytes());
+    out.extend_from_slice(b"\":{");
+    let texts = [(&br#""_index":"#[..], shown.index.then_some(index)), (br#""_id":"#, shown.id.then_some(id))];
+    for (key, value) in texts {
         if let Some(value) = value {
-            _ = write!(out, r#""{key}":"#);
+            out.extend_from_slice(key);
+            // Writing to a Vec can't fail.
             _ = serde_json::to_writer(&mut *out, value);
             out.push(b',');
         }

@@ -45,6 +45,7 @@ use hyper::{
     header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
     http::request::Parts,
 };
+use memchr::memchr;
 use serde_json::json;
 use weir_record::{Batch, Composer, SyntaxError};
 
@@ -219,8 +220,7 @@ impl<'b> Iterator for Lines<'b> {
             return None;
         }
         self.number += 1;
-        let end = self.rest.iter().position(|byte| *byte == b'\n');
-        let (line, rest) = match end {
+        let (line, rest) = match memchr(b'\n', self.rest) {
             Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
             None => (self.rest, &b""[..]),
         };

@@ -24,7 +24,18 @@ pub(super) enum Any<'a> {
 }
 
 /// Reads an `AnyValue`. Of several values, the last counts.
+#[inline]
 pub(super) fn any(message: &[u8]) -> Result<Any<'_>, ComposeError> {
+    // What nearly all are: one field, which is short.
+    match message {
+        [0x0a, length @ 0..0x80, text @ ..] if usize::from(*length) == text.len() => Ok(Any::Text(text)),
+        [0x10, bit @ 0..0x80] => Ok(Any::Bool(*bit != 0)),
+        [0x18, number @ 0..0x80] => Ok(Any::Int(i64::from(*number))),
+        _ => any_of_any_form(message),
+    }
+}
+
+fn any_of_any_form(message: &[u8]) -> Result<Any<'_>, ComposeError> {
     let (mut value, mut fields) = (Any::Nil, Message::new(message));
     while let Some(field) = fields.next()? {
         value = match field {
@@ -42,7 +53,19 @@ pub(super) fn any(message: &[u8]) -> Result<Any<'_>, ComposeError> {
 }
 
 /// The key of a `KeyValue`, and its value, an `AnyValue`.
+#[inline]
 pub(super) fn key_and_value(message: &[u8]) -> Result<(&[u8], &[u8]), ComposeError> {
+    // What nearly all are: both, in this order, and short.
+    if let [0x0a, length @ 0..0x80, rest @ ..] = message
+        && let Some((key, [0x12, length @ 0..0x80, value @ ..])) = rest.split_at_checked(usize::from(*length))
+        && usize::from(*length) == value.len()
+    {
+        return Ok((key, value));
+    }
+    key_and_value_of_any_form(message)
+}
+
+fn key_and_value_of_any_form(message: &[u8]) -> Result<(&[u8], &[u8]), ComposeError> {
     let (mut pair, mut fields) = ((&[][..], &[][..]), Message::new(message));
     while let Some(field) = fields.next()? {
         match field {
@@ -91,24 +114,6 @@ pub(super) fn write_any(message: &[u8], out: ValueWriter<'_>) -> Result<(), Comp
         }
     }
     Ok(())
-}
-
-/// How many levels of lists and maps an `AnyValue` has, at most one more than a record may have.
-pub(super) fn depth(message: &[u8], above: usize) -> Result<usize, ComposeError> {
-    if above > MAX_DEPTH {
-        return Ok(above);
-    }
-    let (container, is_map) = match any(message)? {
-        Any::List(list) => (list, false),
-        Any::Map(map) => (map, true),
-        _ => return Ok(above),
-    };
-    let mut deepest = above + 1;
-    for item in items(container) {
-        let value = if is_map { key_and_value(item?)?.1 } else { item? };
-        deepest = deepest.max(depth(value, above + 1)?);
-    }
-    Ok(deepest)
 }
 
 /// Appends an `AnyValue` as JSON. Stops soon after [`MAX_DERIVED_MESSAGE_BYTES`].

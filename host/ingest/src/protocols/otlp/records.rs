@@ -1,14 +1,14 @@
 //! Composes records from a protobuf `ExportLogsServiceRequest`. The mapping is in the head of [`super`].
 //!
-//! The resource and the scope are written into each of their records. Invariant: that takes no more time than the bytes
-//! that are kept justify. What is wrong with a resource or a scope is therefore found once ([`Shared`]'s `fault`), and their
-//! size is limited.
+//! The resource and the scope are read once, and copied into each of their records. Invariant: that takes no more time
+//! than the bytes that are kept justify. What is wrong with a resource or a scope is therefore found once ([`Shared`]'s
+//! `fault`), and their size is limited.
 
 use std::borrow::Cow;
 
-use weir_record::{Batch, ComposeError, Composer, Level, MapWriter, Scale, SyntaxError, limits, time};
+use weir_record::{Batch, ComposeError, Composer, Level, MapWriter, Scale, SharedValue, SyntaxError, time};
 
-use super::any::{Any, any, depth, key_and_value, shortened, write_any, write_text};
+use super::any::{Any, any, key_and_value, shortened, write_any, write_text};
 use crate::{
     limits::MAX_SHARED_BYTES,
     protocols::{
@@ -17,19 +17,22 @@ use crate::{
     },
 };
 
-/// The keys that the mapping gives a meaning. An attribute with such a name gets `_original` appended.
-const OWN: [&[u8]; 10] = [
-    b"body",
-    b"context",
-    b"dropped_attributes_count",
-    b"event_name",
-    b"observed_time",
-    b"resource",
-    b"resource_schema_url",
-    b"scope",
-    b"severity_number",
-    b"severity_text",
-];
+/// Whether the mapping gives a key a meaning. An attribute with such a name gets `_original` appended.
+fn is_own(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"body"
+            | b"context"
+            | b"dropped_attributes_count"
+            | b"event_name"
+            | b"observed_time"
+            | b"resource"
+            | b"resource_schema_url"
+            | b"scope"
+            | b"severity_number"
+            | b"severity_text"
+    )
+}
 
 /// Reads a request. `sent(n)` is the text that record `n` was sent as, if that was not protobuf.
 pub(super) fn read<'a>(
@@ -44,7 +47,7 @@ pub(super) fn read<'a>(
     let read = each(request, 1, |resource_logs| {
         let resource = Resource::of(resource_logs)?;
         each(resource_logs, 2, |scope_logs| {
-            let shared = Shared::of(resource, scope_logs)?;
+            let shared = Shared::of(&resource, scope_logs)?;
             each(scope_logs, 2, |log_record| {
                 let at = composer.count() as usize;
                 composer.begin();
@@ -93,119 +96,139 @@ fn each<'a, E: From<ComposeError>>(
 }
 
 /// The resource of records.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Resource<'a> {
-    message: &'a [u8],
+    /// Its attributes.
+    value: Option<SharedValue>,
     schema_url: &'a [u8],
     /// The attribute `service.name`.
     service_name: Option<&'a [u8]>,
+    /// As it was sent.
+    bytes: usize,
     fault: Option<&'static str>,
 }
 
 impl<'a> Resource<'a> {
     fn of(resource_logs: &'a [u8]) -> Result<Resource<'a>, ComposeError> {
-        let mut resource = Resource::default();
+        let (mut message, mut resource) = (&[][..], Resource::default());
         let mut fields = Message::new(resource_logs);
         while let Some(field) = fields.next()? {
             match field {
-                (1, Field::Bytes(message)) => resource.message = message,
+                (1, Field::Bytes(found)) => message = found,
                 (3, Field::Bytes(url)) => resource.schema_url = url,
                 _ => {}
             }
         }
-        let mut deepest = 0;
-        each(resource.message, 1, |attribute| {
-            let (key, value) = key_and_value(attribute)?;
-            deepest = deepest.max(depth(value, 0)?);
-            if key == b"service.name"
-                && let Any::Text(name) = any(value)?
-                && !name.is_empty()
-            {
-                resource.service_name = Some(name);
-            }
-            Ok::<_, ComposeError>(())
-        })?;
-        // The record and `resource` are two levels.
-        if deepest + 2 > limits::MAX_DEPTH {
-            resource.fault = Some("its resource is nested deeper than 64 levels; flatten it");
+        resource.bytes = message.len() + resource.schema_url.len();
+        if resource.bytes > MAX_SHARED_BYTES {
+            resource.fault = Some(TOO_LARGE);
+        } else if !message.is_empty() {
+            resource.service_name = service_name(message)?;
+            let written = SharedValue::new(|value| {
+                value.map(|map| {
+                    each(message, 1, |attribute| write_attribute(attribute, map))?;
+                    dropped(message, 2, map)
+                })
+            });
+            let too_deep = "its resource is nested deeper than 64 levels; flatten it";
+            (resource.value, resource.fault) = value_or_fault(written, too_deep)?;
         }
         Ok(resource)
     }
 }
 
+const TOO_LARGE: &str = "its resource and its scope have more than 256 KiB; send less in them";
+
+/// A value, or why it can't be in a record.
+fn value_or_fault(
+    written: Result<SharedValue, ComposeError>,
+    fault: &'static str,
+) -> Result<(Option<SharedValue>, Option<&'static str>), ComposeError> {
+    match written {
+        Ok(value) => Ok((Some(value), None)),
+        Err(error) if error.is_syntax() => Err(error),
+        Err(_) => Ok((None, Some(fault))),
+    }
+}
+
+fn service_name(resource: &[u8]) -> Result<Option<&[u8]>, ComposeError> {
+    let mut found = None;
+    each(resource, 1, |attribute| {
+        let (key, value) = key_and_value(attribute)?;
+        if key == b"service.name"
+            && let Any::Text(name) = any(value)?
+            && !name.is_empty()
+        {
+            found = Some(name);
+        }
+        Ok::<_, ComposeError>(())
+    })?;
+    Ok(found)
+}
+
 /// What records of one resource and scope share.
 struct Shared<'a> {
-    resource: Resource<'a>,
-    scope: &'a [u8],
-    scope_schema_url: &'a [u8],
+    resource: &'a Resource<'a>,
+    scope: Option<SharedValue>,
     /// Why none of them can be kept.
     fault: Option<&'static str>,
 }
 
 impl<'a> Shared<'a> {
-    fn of(resource: Resource<'a>, scope_logs: &'a [u8]) -> Result<Shared<'a>, ComposeError> {
-        let mut shared = Shared { resource, scope: &[], scope_schema_url: &[], fault: resource.fault };
+    fn of(resource: &'a Resource<'a>, scope_logs: &'a [u8]) -> Result<Shared<'a>, ComposeError> {
+        let (mut scope, mut schema_url) = (&[][..], &[][..]);
         let mut fields = Message::new(scope_logs);
         while let Some(field) = fields.next()? {
             match field {
-                (1, Field::Bytes(scope)) => shared.scope = scope,
-                (3, Field::Bytes(url)) => shared.scope_schema_url = url,
+                (1, Field::Bytes(found)) => scope = found,
+                (3, Field::Bytes(url)) => schema_url = url,
                 _ => {}
             }
         }
-        let mut deepest = 0;
-        each(shared.scope, 3, |attribute| {
-            deepest = deepest.max(depth(key_and_value(attribute)?.1, 0)?);
-            Ok::<_, ComposeError>(())
-        })?;
-        let bytes = [resource.message, resource.schema_url, shared.scope, shared.scope_schema_url].map(<[u8]>::len);
-        // The record, `scope` and `attributes` are three levels.
-        if deepest + 3 > limits::MAX_DEPTH {
-            shared.fault = Some("its scope is nested deeper than 64 levels; flatten it");
-        } else if bytes.iter().sum::<usize>() > MAX_SHARED_BYTES {
-            shared.fault = Some("its resource and its scope have more than 256 KiB; send less in them");
+        let mut shared = Shared { resource, scope: None, fault: resource.fault };
+        if resource.bytes + scope.len() + schema_url.len() > MAX_SHARED_BYTES {
+            shared.fault = Some(TOO_LARGE);
+        } else if !scope.is_empty() || !schema_url.is_empty() {
+            let written = SharedValue::new(|value| value.map(|map| write_scope(scope, schema_url, map)));
+            let (value, fault) = value_or_fault(written, "its scope is nested deeper than 64 levels; flatten it")?;
+            (shared.scope, shared.fault) = (value, shared.fault.or(fault));
         }
         Ok(shared)
     }
 
     fn write(&self, composer: &mut Composer<'_, '_>) -> Result<(), ComposeError> {
-        if !self.resource.message.is_empty() {
-            composer.entry(b"resource", |value| {
-                value.map(|map| {
-                    each(self.resource.message, 1, |attribute| write_attribute(attribute, map))?;
-                    dropped(self.resource.message, 2, map)
-                })
-            })?;
+        if let Some(resource) = &self.resource.value {
+            composer.shared("resource", resource)?;
         }
         if !self.resource.schema_url.is_empty() {
             composer.text("resource_schema_url", self.resource.schema_url)?;
         }
-        if self.scope.is_empty() && self.scope_schema_url.is_empty() {
-            return Ok(());
+        match &self.scope {
+            Some(scope) => composer.shared("scope", scope),
+            None => Ok(()),
         }
-        composer.entry(b"scope", |value| value.map(|map| self.write_scope(map)))
     }
+}
 
-    fn write_scope(&self, map: &mut MapWriter<'_>) -> Result<(), ComposeError> {
-        let mut has_attributes = false;
-        let mut fields = Message::new(self.scope);
-        while let Some(field) = fields.next()? {
-            match field {
-                (1, Field::Bytes(name)) if !name.is_empty() => map.entry(b"name").text(name),
-                (2, Field::Bytes(version)) if !version.is_empty() => map.entry(b"version").text(version),
-                (3, Field::Bytes(_)) => has_attributes = true,
-                _ => {}
-            }
+fn write_scope(scope: &[u8], schema_url: &[u8], map: &mut MapWriter<'_>) -> Result<(), ComposeError> {
+    let mut has_attributes = false;
+    let mut fields = Message::new(scope);
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Field::Bytes(name)) if !name.is_empty() => map.entry(b"name").text(name),
+            (2, Field::Bytes(version)) if !version.is_empty() => map.entry(b"version").text(version),
+            (3, Field::Bytes(_)) => has_attributes = true,
+            _ => {}
         }
-        if has_attributes {
-            map.entry(b"attributes").map(|map| each(self.scope, 3, |attribute| write_attribute(attribute, map)))?;
-        }
-        dropped(self.scope, 4, map)?;
-        if !self.scope_schema_url.is_empty() {
-            map.entry(b"schema_url").text(self.scope_schema_url);
-        }
-        Ok(())
     }
+    if has_attributes {
+        map.entry(b"attributes").map(|map| each(scope, 3, |attribute| write_attribute(attribute, map)))?;
+    }
+    dropped(scope, 4, map)?;
+    if !schema_url.is_empty() {
+        map.entry(b"schema_url").text(schema_url);
+    }
+    Ok(())
 }
 
 /// Writes how many attributes were dropped, which is in the field `number`, if any were.
@@ -257,7 +280,7 @@ fn compose(message: &[u8], shared: &Shared<'_>, composer: &mut Composer<'_, '_>)
             (5, Field::Bytes(body)) => record.body = Some(body),
             (6, Field::Bytes(attribute)) => {
                 let (key, value) = key_and_value(attribute)?;
-                let key = match OWN.contains(&key) {
+                let key = match is_own(key) {
                     true => Cow::Owned([key, b"_original"].concat()),
                     false => Cow::Borrowed(key),
                 };

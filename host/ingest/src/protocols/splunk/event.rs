@@ -102,7 +102,10 @@ impl<'e> Envelope<'e> {
         let mut taken: HashSet<Cow<'_, str>> = HashSet::new();
         match event.first() {
             Some(b'{') => {
-                composer.json_object(event)?;
+                match is_dockers(event) {
+                    true => compose_line(composer, event)?,
+                    false => composer.json_object(event)?,
+                }
                 taken.extend(entries(event).filter_map(Result::ok).map(|(key, _)| key));
             }
             Some(b'[') => {
@@ -125,6 +128,29 @@ impl<'e> Envelope<'e> {
         }
         Ok(())
     }
+}
+
+/// Whether an event is one of Docker's driver, which has a line of text.
+fn is_dockers(event: &[u8]) -> bool {
+    let mut found = 0;
+    for (key, value) in entries(event).filter_map(Result::ok) {
+        match &*key {
+            "line" if string(value).is_some() => found |= 1,
+            "source" if matches!(value, br#""stdout""# | br#""stderr""#) => found |= 2,
+            "line" | "source" | "tag" | "attrs" => {}
+            _ => return false,
+        }
+    }
+    found == 3
+}
+
+/// Adds such an event: the line is the message.
+fn compose_line(composer: &mut Composer<'_, '_>, event: &[u8]) -> Result<(), ComposeError> {
+    for (key, value) in entries(event).filter_map(Result::ok) {
+        let key = if key == "line" { "message" } else { &*key };
+        composer.entry(key.as_bytes(), |writer| writer.json(value))?;
+    }
+    Ok(())
 }
 
 /// The time of an envelope in nanoseconds. Its digits are read as they are written, because a float would round them.

@@ -16,6 +16,7 @@
 //! | `time`: seconds with a fraction, a number or text | the time, exact to the nanosecond |
 //! | `event`, text or a number | the message |
 //! | `event`, an object | its entries; those that Weir knows become the head |
+//! | `event` of Docker: `line`, `source`, `tag` | `line` is the message |
 //! | `event`, a list | `event` |
 //! | `source` | the source; without it the event's own, then `sourcetype`, then `host` |
 //! | `host`, `sourcetype`, `index` | unchanged |

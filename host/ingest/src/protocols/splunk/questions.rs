@@ -10,10 +10,16 @@ use crate::{
     reply::{self, Answer},
 };
 
+/// What Docker asks before it starts a container.
+const OPTIONS: &[Method] = &[Method::OPTIONS];
+
 const HEALTH: &[Method] = &[Method::GET, Method::HEAD];
 
 /// Load balancers ask for the health, without a token.
 pub(super) const ASKS: &[Ask] = &[
+    Ask { methods: OPTIONS, path: "/services/collector", role: None, answer: healthy },
+    Ask { methods: OPTIONS, path: "/services/collector/*", role: None, answer: healthy },
+    Ask { methods: OPTIONS, path: "/services/collector/*/1.0", role: None, answer: healthy },
     Ask { methods: HEALTH, path: "/services/collector/health", role: None, answer: healthy },
     Ask { methods: HEALTH, path: "/services/collector/health/1.0", role: None, answer: healthy },
     Ask { methods: &[Method::POST], path: "/services/collector/ack", role: Some(Role::Ingest), answer: acknowledged },

@@ -167,6 +167,21 @@ fn what_a_filter_rejects_is_told() {
 }
 
 #[test]
+fn the_line_of_dockers_driver_is_the_message() {
+    let event = r#"{"event":{"line":"hello","source":"stderr","tag":"web"},"host":"h","time":"1.5"}"#;
+    let (records, _) = test_bodies::post(&PROTOCOL, EVENT, &[], event).expect("taken");
+    let record = &records[0];
+    assert_eq!(
+        (&record["message"], &record["source"], &record["tag"]),
+        (&"hello".into(), &"stderr".into(), &"web".into())
+    );
+    assert!(record["line"].is_null());
+    let (records, _) =
+        test_bodies::post(&PROTOCOL, EVENT, &[], r#"{"event":{"line":"a","source":"shop"}}"#).expect("taken");
+    assert_eq!(records[0]["line"], "a");
+}
+
+#[test]
 fn mutated_bodies_are_answered() {
     let seeds: &[&[u8]] = &[
         br#"{"time":1447825525.5,"host":"web","source":"a","fields":{"x":"y"},"event":{"severity":"error","message":"m"}}"#,

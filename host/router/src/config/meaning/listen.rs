@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use weir_access::{Quota, Resource};
+use weir_document::units::Size;
 use weir_ingest::{ListenAddress, SOCKET_PROTOCOLS, SocketProtocol, TlsFiles, Transport};
 
 use super::{Location, Reader};
@@ -49,7 +51,7 @@ impl Reader<'_> {
         let protocol = self.protocol(&at.key("protocol"), &name)?;
         let place = at.key("address");
         let usual = match protocol {
-            Spoken::Http if tls.is_some() => Transport::Tls,
+            Spoken::Http(_) if tls.is_some() => Transport::Tls,
             other => other.transports()[0],
         };
         let address = match ListenAddress::parse(&address, usual, folder) {
@@ -75,7 +77,7 @@ impl Reader<'_> {
             self.report(&at.key("users"), "users are asked for with a `shared_key` only");
         }
         let is_certain = address.transport == Transport::Tls && tls.is_some_and(|tls| tls.requires_client_certificate);
-        let is_open = raw.open || is_certain || raw.shared_key.is_some() || protocol == Spoken::Http;
+        let is_open = raw.open || is_certain || raw.shared_key.is_some() || matches!(protocol, Spoken::Http(_));
         if address.is_reachable() && !is_open {
             let help = "write `open = true` if that is meant, listen on 127.0.0.1, or use `tls://` with \
                         `require_client_certificate` under [tls]; `forward` can have a `shared_key`";
@@ -85,6 +87,8 @@ impl Reader<'_> {
             protocol,
             address,
             source: raw.source,
+            routes: raw.routes,
+            quota: rates(raw.records_per_second, raw.bytes_per_second),
             max_message_bytes: self.bytes(&at.key("max_message"), raw.max_message, limits::MESSAGE_BYTES),
             max_connections: usize::try_from(raw.max_connections).unwrap_or(usize::MAX),
             shared_key: raw.shared_key,
@@ -93,10 +97,10 @@ impl Reader<'_> {
     }
 
     fn protocol(&mut self, at: &Location<'_>, name: &str) -> Option<Spoken> {
-        let over_http = || weir_ingest::protocol_names().any(|known| known == name);
         let found = match SocketProtocol::named(name) {
             Some(protocol) => Some(Spoken::Socket(protocol)),
-            None => (name == HTTP || over_http()).then_some(Spoken::Http),
+            None if name == HTTP => Some(Spoken::Http(None)),
+            None => weir_ingest::protocol_names().find(|known| *known == name).map(|only| Spoken::Http(Some(only))),
         };
         if found.is_none() {
             let known: Vec<&str> = SOCKET_PROTOCOLS.iter().map(|protocol| protocol.name).chain([HTTP]).collect();
@@ -108,4 +112,11 @@ impl Reader<'_> {
         }
         found
     }
+}
+
+/// The quota of a listener, if it has one.
+fn rates(records: Option<u64>, bytes: Option<Size>) -> Option<Quota> {
+    let bytes = bytes.map(Size::bytes);
+    let quota = Quota::default().with(Resource::Records, records).with(Resource::Bytes, bytes);
+    (records.is_some() || bytes.is_some()).then_some(quota)
 }

@@ -1,6 +1,7 @@
 //! `[[listen]]`: each mistake, and what a listener has that says little.
 
 use super::*;
+use crate::config::Spoken;
 
 #[test]
 fn each_mistake_is_reported_with_a_way_out() {
@@ -13,6 +14,7 @@ fn each_mistake_is_reported_with_a_way_out() {
         ("protocol = 'syslog'\naddress = '127.0.0.1:514'\nshared_key = 'x'", "`syslog` has no shared key"),
         ("protocol = 'forward'\naddress = '127.0.0.1:1'\nusers = { a = 'b' }", "with a `shared_key` only"),
         ("protocol = 'lines'", "address"),
+        ("protocol = 'lines'\naddress = '127.0.0.1:1'\nroutes = ['']", "routes"),
         (
             "protocol = 'lines'\naddress = '127.0.0.1:1'\n[[listen]]\nprotocol = 'syslog'\naddress = 'tcp://127.0.0.1:1'",
             "another [[listen]] has the same address",
@@ -28,11 +30,22 @@ fn a_listener_has_what_is_usual_for_its_protocol() {
     let read = good(
         "[[listen]]\nprotocol = 'syslog'\naddress = 'localhost:514'\n\
          [[listen]]\nprotocol = 'weir'\naddress = '127.0.0.1:4318'\n\
-         [[listen]]\nprotocol = 'lines'\naddress = 'unix:run/lines'\n\
+         [[listen]]\nprotocol = 'otlp'\naddress = '127.0.0.1:4317'\n\
+         [[listen]]\nprotocol = 'lines'\naddress = 'unix:run/lines'\nroutes = ['a']\nrecords_per_second = 5\n\
          [[listen]]\nprotocol = 'forward'\naddress = '0.0.0.0:24224'\nshared_key = '${WORD}'\n",
     );
     let shown: Vec<String> = read.listeners.iter().map(|listener| listener.address.to_string()).collect();
-    let due = ["udp://127.0.0.1:514", "tcp://127.0.0.1:4318", "unix:/etc/weir/run/lines", "tcp://0.0.0.0:24224"];
+    let due = [
+        "udp://127.0.0.1:514",
+        "tcp://127.0.0.1:4318",
+        "tcp://127.0.0.1:4317",
+        "unix:/etc/weir/run/lines",
+        "tcp://0.0.0.0:24224",
+    ];
     assert_eq!(shown, due);
+    assert_eq!(read.listeners[2].protocol, Spoken::Http(Some("otlp")));
+    let lines = &read.listeners[3];
+    assert_eq!((&lines.routes[..], lines.quota.is_some()), (&["a".to_owned()][..], true));
+    assert!(read.listeners[0].quota.is_none());
     assert!(!format!("{read:?}").contains("s3cret"));
 }
