@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
+use weir_engine::{Chain, FilterSpec, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::clients::{python, run};
-use super::router::{Home, repository, weir};
+use super::router::{Home, engine, repository, weir};
 
 /// Changes the record as its message says.
 const FILTER: &str = r#"
@@ -56,7 +56,7 @@ fn the_javascript_sdk_sends_back_only_the_changes() {
     let samples = r#"{"message":"drop"}"#;
     std::fs::write(project.join("samples.jsonl"), samples).unwrap();
     run(weir().args(["filter", "build"]).arg(&project));
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let module = std::fs::read(project.join("deeds.wasm")).unwrap();
     let chain = Chain(vec![engine.load(&FilterSpec::new("deeds"), &module).unwrap()]);
     let mut worker = Worker::new(engine);

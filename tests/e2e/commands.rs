@@ -1,9 +1,10 @@
 //! The commands other than `run`, and their help.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use super::clients::run;
-use super::router::{Home, eventually, module, repository, weir};
+use super::clients::{post, run};
+use super::router::{Home, Router, eventually, module, repository, weir};
 
 fn stdout(command: &mut Command) -> String {
     String::from_utf8(run(command).stdout).unwrap()
@@ -57,7 +58,7 @@ fn the_configuration_in_the_readme_is_valid() {
     run(weir().current_dir(home.path("")).args(["validate", "--config", "weir.toml"]));
     let router = home.start();
     let record = r#"{"message":"x","token":"hunter2-a","authorization":"hunter2-b","client_secret":"hunter2-c","cookie":"hunter2-d"}"#;
-    assert_eq!(super::clients::post(&router, record).status, 200);
+    assert_eq!(post(&router, record).status, 200);
     eventually("the record is stored", || {
         home.files().iter().any(|(path, _)| path.to_string_lossy().contains("/logs/"))
     });
@@ -73,7 +74,7 @@ fn the_start_configuration_is_valid_and_runs() {
     assert!(said.stderr.is_empty() && String::from_utf8_lossy(&said.stdout).contains("1 filter, 2 sinks"), "{said:?}");
     let router = home.start();
     let record = r#"{"message":"ada@example.com signed in"}"#;
-    assert_eq!(super::clients::post(&router, record).body, r#"{"accepted":1}"#);
+    assert_eq!(post(&router, record).body, r#"{"accepted":1}"#);
     eventually("the console shows it", || router.stdout().contains("******** signed in"));
 }
 
@@ -168,10 +169,38 @@ fn filter_test_warns_if_the_module_is_older_than_its_source() {
     };
     let built = std::fs::File::options().write(true).open(home.path("mask.wasm")).unwrap();
     std::fs::write(home.path("filter.toml"), "name = \"mask\"\nlanguage = \"c\"\n").unwrap();
+    built.set_modified(std::time::SystemTime::now()).unwrap();
     assert!(!test().contains("older"), "{}", test());
     std::fs::write(home.path("filter.c"), "int x;").unwrap();
     built.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     assert!(test().contains("mask.wasm is older than"), "{}", test());
+}
+
+#[test]
+fn commands_and_routers_share_a_cache_of_compiled_filters_that_others_cannot_write_to() {
+    let home = Home::new().with_own_cache();
+    let shared = home.path("shared/cache");
+    let sharing = |arguments: &[&str]| {
+        let mut command = weir();
+        command.current_dir(home.path("")).args(arguments).env("WEIR_CACHE", &shared);
+        command
+    };
+    run(&mut sharing(&["filter", "list"]));
+    let router = Router::start(sharing(&["run", "--listen", "127.0.0.1:0"]));
+    assert_eq!(post(&router, r#"{"message":"m"}"#).status, 200);
+    assert!(router.stop().0.success());
+    // The router notes there what it compiled.
+    let (cache, compiled) = (home.path("weir-data/cache"), home.path("weir-data/compiled"));
+    assert!(!cache.exists() && !compiled.exists(), "it compiled the filter again");
+    assert!(home.start().stop().0.success());
+    assert!(cache.exists() && compiled.exists(), "without the variable, it compiles it");
+
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o770)).unwrap();
+    for command in [&["filter", "list"][..], &["run", "--listen", "127.0.0.1:0"]] {
+        let output = sharing(command).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("other users can write to it"), "{said}");
+    }
 }
 
 #[test]
@@ -194,7 +223,7 @@ fn the_schema_is_json_and_completions_are_a_script() {
 fn journal_inspect_shows_segments_and_readers() {
     let home = Home::new();
     let router = home.start();
-    assert_eq!(super::clients::post(&router, r#"{"message":"x"}"#).status, 200);
+    assert_eq!(post(&router, r#"{"message":"x"}"#).status, 200);
     router.stop();
     let inspect = ["journal", "inspect", "--data"];
     let shown = stdout(weir().args(inspect).arg(home.path("weir-data")));

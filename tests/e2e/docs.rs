@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("versions/", "the router, in its data folder"),
     ("versions/NAME.pinned", "`weir filter rollback`, a swap over the API, a rejected trial"),
     ("compiled/", "the router, in its data folder"),
+    ("cache/", "the router, in its data folder"),
     ("levels.json", "the router, in its data folder"),
     ("cases.json", "a filter's author"),
 ];
@@ -113,7 +114,9 @@ fn every_command_and_option_of_weir_is_in_its_help() {
         for (line, command) in written_commands(&page) {
             if let Some(arguments) = arguments_of("weir", &command) {
                 commands += 1;
-                if let Err(reason) = help.check(&arguments) {
+                // What follows belongs to another program.
+                let arguments = arguments.split(|word| word == "--").next().unwrap_or_default();
+                if let Err(reason) = help.check(arguments) {
                     problems.push(format!("{}: `{command}`: {reason}", page.at(line)));
                 }
             }

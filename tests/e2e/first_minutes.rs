@@ -10,7 +10,7 @@ const RECORD: &str = r#"{"source":"shop","message":"carol@example.org paid with 
 
 #[test]
 fn without_a_configuration_records_are_masked_everywhere() {
-    let home = Home::new();
+    let home = Home::new().with_own_cache();
     let mut router = home.start();
     for part in ["data", "filters", "redact", "sinks", "console", "sqlite", "curl"] {
         router.wait_for_line(part);
@@ -48,7 +48,7 @@ fn without_a_configuration_records_are_masked_everywhere() {
 
 #[test]
 fn the_command_that_the_greeting_suggests_works() {
-    let home = Home::new();
+    let home = Home::new().with_own_cache();
     let mut router = home.start();
     let first = router.wait_for_line("curl http");
     let second = router.wait_for_line("api_key");
@@ -61,7 +61,7 @@ fn the_command_that_the_greeting_suggests_works() {
 
 #[test]
 fn a_module_in_the_folder_is_loaded_swapped_and_unloaded() {
-    let home = Home::new();
+    let home = Home::new().with_own_cache();
     let mut router = home.start();
     let wasm = std::fs::read(module("level")).unwrap();
     home.put_filter("mine", &wasm);
@@ -87,7 +87,7 @@ fn a_module_in_the_folder_is_loaded_swapped_and_unloaded() {
 
 #[test]
 fn an_invalid_module_is_reported_and_changes_nothing() {
-    let home = Home::new();
+    let home = Home::new().with_own_cache();
     let mut router = home.start();
     home.put_filter("broken", b"this is no module");
     let line = router.wait_for_line("broken");

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Outcome, Worker};
+use weir_engine::{Chain, Engine, Filter, FilterSpec, Outcome, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::clients::{curl, post, run};
-use super::router::{Home, eventually, repository, weir};
+use super::router::{Home, engine, eventually, repository, weir};
 
 #[test]
 fn the_whole_c_sdk_works() {
@@ -73,7 +73,7 @@ fn build(home: &Home, language: &str, guest: &str) -> Vec<u8> {
 fn holds_sums(language: &str) {
     let home = Home::new();
     let module = build(&home, language, &format!("{language}-holding"));
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let load = || engine.load(&FilterSpec::new("sums"), &module).unwrap();
     let first = load();
     let counted = run_one(&engine, &first, &json!({ "message": "one", "n": 1 }));
@@ -113,7 +113,7 @@ fn spec() -> FilterSpec {
 fn everything(language: &str) {
     let home = Home::new();
     let module = build(&home, language, language);
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let mut wrong = spec();
     wrong.options["shuot"] = json!(true);
     let refused = engine.load(&wrong, &module).unwrap_err().to_string();

@@ -402,7 +402,7 @@ fn validate_compiles_in_a_limited_process_and_leaves_no_files_behind() {
 
 #[test]
 fn a_stop_does_not_wait_for_compilation() {
-    let home = Home::with(CONFIGURATION);
+    let home = Home::with(CONFIGURATION).with_own_cache();
     home.put_filter("hostile", &guests::module(guests::KEEP));
     let router = home.start();
     home.put_filter("hostile", &slow_to_compile(4));

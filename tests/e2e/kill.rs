@@ -29,13 +29,13 @@ rotate_size = "256KiB"
 
 #[test]
 fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exactly_once() {
-    let home = Home::with(CONFIGURATION);
+    let home = Home::with(CONFIGURATION).with_own_cache();
     after_kills(&home, ROUNDS, |_| {});
 }
 
 #[test]
 fn after_kills_every_acknowledged_record_of_an_encrypted_journal_is_stored_once_while_keys_change() {
-    let home = Home::new();
+    let home = Home::new().with_own_cache();
     for digits in KEYS {
         std::fs::write(home.path(&format!("{digits}.key")), digits.repeat(32)).unwrap();
     }

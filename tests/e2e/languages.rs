@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Worker};
+use weir_engine::{Chain, Filter, FilterSpec, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::clients::{curl, post, run};
-use super::router::{Home, Router, eventually, repository, weir};
+use super::router::{Home, Router, engine, eventually, repository, weir};
 
 /// Number of calls in [`lasts`], after the memory has reached its final size.
 const CALLS: usize = 100_000;
@@ -264,7 +264,7 @@ fn state_crosses_a_swap(language: &str, source: &str) -> Vec<u8> {
 /// state must continue.
 fn state_crosses_exchanges(module: &[u8]) {
     const SOURCES: usize = 500;
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let mut spec = FilterSpec::new("numbers");
     spec.timeout = std::time::Duration::from_secs(5);
     let filter = engine.load(&spec, module).unwrap();
@@ -304,7 +304,7 @@ fn holds_across_a_crash(language: &str, source: &str, manifest: &str) {
     run(weir().args(["filter", "build"]).arg(&project));
     let module = std::fs::read(project.join("mask.wasm")).unwrap();
 
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let mut worker = Worker::new(engine.clone());
     let load = || engine.load(&FilterSpec::new("requests"), &module).unwrap();
     let mut process = |filter: &Arc<Filter>, json: &str| {
@@ -362,7 +362,7 @@ fn works(router: &Router) {
 
 /// Calls it very often: no call fails, and after it has `settled`, its memory stays constant.
 fn lasts(module: &[u8], settled: usize) {
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let mut spec = FilterSpec::new("mask");
     spec.options = serde_json::json!({ "maks": "x" });
     let refused = engine.load(&spec, module).unwrap_err().to_string();
@@ -388,7 +388,7 @@ fn lasts(module: &[u8], settled: usize) {
 /// Calls it very often while its memory grows: no call fails, and memory never stays above the limit at which the
 /// instance is replaced.
 fn is_exchanged(module: &[u8]) {
-    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let engine = engine();
     let mut spec = FilterSpec::new("mask");
     spec.timeout = std::time::Duration::from_secs(5);
     spec.options = serde_json::json!({ "mask": "x".repeat(10_000) });

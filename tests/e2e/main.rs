@@ -9,11 +9,14 @@
 //! | `answers.rs` | the answers to senders: good, bad, too large, unreadable |
 //! | `attacks.rs` | hostile senders: each costs little, and others are served |
 //! | `api.rs` | searches over HTTP and with `weir query` |
+//! | `buses.rs` | messages of a bus are stored once, whoever is killed, and however many routers share them |
+//! | `sources.rs` | sources are added, changed and removed while the router runs; the demonstration |
 //! | `chain.rs` | five bundled filters work together in one chain |
 //! | `changes.rs` | the JavaScript and Python SDKs send back exactly a filter's changes |
 //! | `lines.rs` | log lines become records: the filters that parse, validate, measure and sample them |
 //! | `limits.rs` | limits of addresses and tokens: refusals, reloads, and that others don't notice |
 //! | `live.rs` | the live stream, as real clients get it: exact, resumable, contained |
+//! | `local_sources.rs` | standard input, commands, and applications under `weir exec`: nothing lost, nothing left over |
 //! | `shippers.rs` | unmodified clients of other systems, one file for each protocol |
 //! | `small_clients.rs` | the clients of `examples/clients` against a router that is up, away, hung or killed |
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
@@ -32,6 +35,7 @@
 //! | `reload.rs` | a changed configuration is loaded; an invalid one changes nothing |
 //! | `permissions.rs` | stored files are readable only by their owner, whatever the umask |
 //! | `encryption.rs` | encryption on disk: nothing readable, keys changed, missing keys |
+//! | `file_source.rs` | the source `file`: rotation and kills, reloads, files that are hard to read |
 //! | `files.rs` | a file has one sink and a data folder one location, even if sinks are renamed and folders copied |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing is lost |
 //! | `quarantine.rs` | quarantined records can be listed and replayed |
@@ -54,6 +58,7 @@ mod access;
 mod answers;
 mod api;
 mod attacks;
+mod buses;
 mod canary;
 mod chain;
 mod changes;
@@ -67,6 +72,7 @@ mod docs_configuration;
 mod encryption;
 mod erase;
 mod examples;
+mod file_source;
 mod files;
 mod filter_test;
 mod first_minutes;
@@ -78,6 +84,7 @@ mod languages;
 mod limits;
 mod lines;
 mod live;
+mod local_sources;
 mod metrics;
 mod oracle;
 mod page;
@@ -96,6 +103,7 @@ mod shippers;
 mod signatures;
 mod sinks;
 mod small_clients;
+mod sources;
 mod stop;
 mod swap;
 mod tls;

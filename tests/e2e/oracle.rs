@@ -143,7 +143,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let fixture = Self { home: Home::new(), builds: 0, reloads: 0 };
+        let fixture = Self { home: Home::new().with_own_cache(), builds: 0, reloads: 0 };
         fixture.put_join();
         fixture.configure(true, false);
         fixture

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use weir_engine::{Engine, EngineOptions};
 
 /// Timeout of everything that a test waits for. Only failing tests take this long: a filter of several megabytes is
 /// compiled at the lowest priority, which takes a while on a busy machine.
@@ -21,7 +22,19 @@ pub fn weir() -> Command {
     {
         command.env_remove(name);
     }
+    command.env("WEIR_CACHE", compiled());
     command
+}
+
+/// Compiled filters, kept between tests and runs: compiling took half of the tests' processor time. Tests about the
+/// cache, or about what happens while a filter is compiled, don't use it; see [`Home::with_own_cache`].
+fn compiled() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")
+}
+
+/// An engine in this process, for one worker.
+pub fn engine() -> Arc<Engine> {
+    Engine::new(EngineOptions { cache_folder: Some(compiled()), workers: 1 }).unwrap()
 }
 
 /// The repository's folder.
@@ -40,12 +53,13 @@ pub fn module(name: &str) -> PathBuf {
 /// The folder of a router; it outlives the router, which can be started again.
 pub struct Home {
     folder: TempDir,
+    has_own_cache: bool,
 }
 
 impl Home {
     /// An empty folder.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), has_own_cache: false }
     }
 
     /// A folder with a configuration in it.
@@ -53,6 +67,11 @@ impl Home {
         let home = Self::new();
         home.configure(configuration);
         home
+    }
+
+    /// Its routers keep compiled filters in the data folder, as they do for users.
+    pub fn with_own_cache(self) -> Self {
+        Self { has_own_cache: true, ..self }
     }
 
     /// Replaces the configuration atomically: writes a new file and renames it.
@@ -83,6 +102,9 @@ impl Home {
     pub fn start_with(&self, arguments: &[&str]) -> Router {
         let mut command = weir();
         command.current_dir(self.folder.path());
+        if self.has_own_cache {
+            command.env_remove("WEIR_CACHE");
+        }
         command.args(["run", "--listen", "127.0.0.1:0"]);
         if self.path("weir.toml").exists() {
             command.args(["--config", "weir.toml"]);
@@ -212,12 +234,12 @@ impl Drop for Router {
     }
 }
 
-/// Waits until a condition is true.
+/// Waits until a condition is true. Most conditions start a process, so the longer it takes, the less often it asks.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let begun = Instant::now();
     while !holds() {
-        assert!(Instant::now() < until, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep((begun.elapsed() / 8).clamp(Duration::from_millis(20), Duration::from_millis(250)));
     }
 }
 

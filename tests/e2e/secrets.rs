@@ -23,6 +23,8 @@ const ADMIN: &str = "planted-admin-token-0123456789";
 const READER: &str = "planted-reader-token-0123456789";
 /// The shared key of a listener, and a password.
 const LISTENER: [&str; 2] = ["planted-shared-key-0123456789", "planted-password-0123456789"];
+/// A variable of a command's environment.
+const COMMAND: &str = "planted-variable-0123456789";
 /// The password of a proxy.
 const PROXY: &str = "planted-proxy-0123456789";
 
@@ -345,6 +347,8 @@ fn run_commands(home: &Home, router: &Router, said: &mut Said) {
         }
         said.command(&mut in_home(home, &arguments));
     }
+    let exec = [&["exec"][..], &config[..], &["--address", address, "--", "true"]].concat();
+    said.command(&mut in_home(home, &exec));
     said.command(&mut in_home(home, &["config", "schema"]));
     said.command(&mut in_home(home, &["config", "init"]));
     // A command that is missing here has to be added, unless it reads no configuration.
@@ -353,7 +357,10 @@ fn run_commands(home: &Home, router: &Router, said: &mut Said) {
     let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     for name in names.filter_map(|line| line.split_whitespace().next()) {
         let known = commands.iter().any(|(command, _)| command[0] == name);
-        assert!(known || ["run", "config", "tls", "bench", "completions", "help"].contains(&name), "`weir {name}`");
+        assert!(
+            known || ["run", "exec", "config", "tls", "bench", "completions", "help"].contains(&name),
+            "`weir {name}`"
+        );
     }
     said.add("weir --help", help);
 }
@@ -366,6 +373,11 @@ fn configuration(options: &[SecretOption], servers: &dyn Fn(&str) -> u16) -> Str
     );
     let [key, password] = LISTENER;
     text.push_str(&format!("shared_key = '{key}'\nusers = {{ shop = '{password}' }}\n"));
+    for (name, command) in [("command", "false"), ("absent", "./no-such-program")] {
+        text.push_str(&format!(
+            "[source.{name}]\ntype = 'exec'\ncommand = ['{command}']\nenvironment = {{ KEY = '{COMMAND}' }}\n"
+        ));
+    }
     // Nothing listens on the port of a closed listener.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for option in options {
@@ -427,7 +439,7 @@ fn no_secret_is_shown_when_servers_refuse_and_repeat_it() {
     assert!(log.contains("TRACE"), "the log is as verbose as it can be");
     said.add("the log", log);
     let secrets = options.iter().map(SecretOption::secret).chain([ADMIN, READER].map(str::to_owned));
-    said.check(&secrets.chain(LISTENER.map(str::to_owned)).collect::<Vec<_>>());
+    said.check(&secrets.chain(LISTENER.map(str::to_owned)).chain([COMMAND.to_owned()]).collect::<Vec<_>>());
 }
 
 #[test]

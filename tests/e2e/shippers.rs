@@ -101,29 +101,39 @@ pub struct Client {
 
 /// Checks that the documentation's table says how many records this client sent, and how many arrived.
 pub fn confirm(client: &Client, sent: usize, arrived: usize) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock();
     let Client { protocol, name, from, version } = client;
-    let path = repository().join("host/ingest/README.md");
-    let page = fs::read_to_string(&path).unwrap();
     let begin = format!("| {protocol} | {name} | {from} ");
     let row = format!("{begin}{version} | {sent} | {arrived} |");
-    let known = page.lines().find(|line| line.starts_with(&begin));
     let counts = |row: &str| row.rsplitn(4, '|').take(3).map(str::to_owned).collect::<Vec<_>>();
     let is_right = |known: &str| known == row || (*from == "Debian" && counts(known) == counts(&row));
+    confirm_row("clients", &begin, &row, is_right);
+}
+
+/// Checks that the documentation's table says what a client has seen of a fault. Called once the test has seen it.
+pub fn outcome(protocol: &str, client: &str, fault: &str, seen: &str) {
+    let begin = format!("| {protocol} | {client} | {fault} | ");
+    let row = format!("{begin}{seen} |");
+    confirm_row("outcomes", &begin, &row, |known| known == row);
+}
+
+/// Checks that a table of the documentation has a row, or writes it.
+fn confirm_row(table: &str, begin: &str, row: &str, is_right: impl Fn(&str) -> bool) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock();
+    let path = repository().join("host/ingest/README.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let known = page.lines().find(|line| line.starts_with(begin));
     if known.is_some_and(is_right) {
         return;
     }
     if std::env::var_os("WEIR_REWRITE").is_none() {
         panic!("{} lacks the line\n{row}\nWEIR_REWRITE=1 writes it", path.display());
     }
-    let page = match known {
-        Some(known) => page.replace(known, &row),
-        None => {
-            let mark = "<!-- end of the table of clients -->";
-            assert!(page.contains(mark), "the table of clients has an end");
-            page.replace(mark, &format!("{row}\n{mark}"))
-        }
-    };
-    fs::write(path, page).unwrap();
+    let mark = format!("<!-- end of the table of {table} -->");
+    let mut lines: Vec<&str> = page.lines().filter(|line| !line.starts_with(begin)).collect();
+    let end = lines.iter().position(|line| *line == mark).expect("the table has an end");
+    let start = lines[..end].iter().rposition(|line| line.starts_with("|---")).expect("the table has a head") + 1;
+    lines.insert(end, row);
+    lines[start..=end].sort_unstable();
+    fs::write(path, lines.join("\n") + "\n").unwrap();
 }

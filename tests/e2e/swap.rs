@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 
 use super::clients::{Sender, curl, sqlite};
-use super::router::{Home, eventually, module};
+use super::hostile::guests;
+use super::router::{Home, eventually};
 
 /// Number of replacements per run.
 const SWAPS: u64 = 100;
 
 const CONFIGURATION: &str = r#"
 [[filter]]
-name = "level"
-module = "level.wasm"
+name = "keep"
+module = "keep.wasm"
 [sink.db]
 type = "sqlite"
 search = false
@@ -19,9 +20,9 @@ search = false
 
 #[test]
 fn replacing_a_filter_a_hundred_times_under_load_neither_loses_nor_repeats_records() {
-    let home = Home::with(CONFIGURATION);
-    let wasm = std::fs::read(module("level")).unwrap();
-    home.put_filter("level", &wasm);
+    let home = Home::with(CONFIGURATION).with_own_cache();
+    let wasm = guests::module(guests::KEEP);
+    home.put_filter("keep", &wasm);
     let router = home.start();
     let sender = Sender::start(&router.url, "swap", home.path("acknowledged"));
     eventually("load", || !sender.acknowledged().is_empty());
@@ -30,7 +31,7 @@ fn replacing_a_filter_a_hundred_times_under_load_neither_loses_nor_repeats_recor
         // A custom section with a number makes other bytes each time.
         other.extend([0, 9, 0]);
         other.extend(number.to_le_bytes());
-        home.put_filter("level", &other);
+        home.put_filter("keep", &other);
         eventually("it is taken up", || swaps(&curl(&router, "/metrics", &[], b"").body) == number);
     }
     let acknowledged: HashSet<String> = sender.stop().into_iter().collect();

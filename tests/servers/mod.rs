@@ -82,6 +82,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Terminates it, and waits for its end.
     pub fn stop(&mut self) {
         let asked = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();

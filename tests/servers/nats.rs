@@ -107,10 +107,64 @@ impl Nats {
         messages
     }
 
+    /// Publishes to a subject. Returns whether a stream has acknowledged it; the server may be killed meanwhile.
+    pub fn publish(&self, subject: &str, payload: &str) -> bool {
+        let publish = || -> Option<serde_json::Value> {
+            let out = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+            out.set_read_timeout(Some(PATIENCE)).ok()?;
+            let mut session = Session { lines: BufReader::new(out.try_clone().ok()?), out, early: Vec::new() };
+            let length = payload.len();
+            let text = format!(
+                "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nSUB answers 1\r\nPUB {subject} answers {length}\r\n"
+            );
+            session.out.write_all(format!("{text}{payload}\r\n").as_bytes()).ok()?;
+            serde_json::from_str(&session.try_next()?.1.payload).ok()
+        };
+        publish().is_some_and(|answer| answer["seq"].is_u64())
+    }
+
+    /// Publishes to a subject that no stream takes.
+    pub fn publish_only(&self, subject: &str, payload: &str) {
+        Session::open(self.port).send(&format!("PUB {subject} {}\r\n{payload}\r\n", payload.len()));
+    }
+
+    /// Publishes many messages to a stream over one connection.
+    pub fn bulk(&self) -> Bulk {
+        Bulk { session: Session::open(self.port), waiting: 0 }
+    }
+
     /// Sends a request to the JetStream API, such as `STREAM.CREATE.LOGS`; null means no body.
     pub fn ask(&self, what: &str, body: &serde_json::Value) -> serde_json::Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         Session::open(self.port).request(&format!("$JS.API.{what}"), &body)
+    }
+}
+
+/// A connection for many messages.
+pub struct Bulk {
+    session: Session,
+    /// Messages that the stream has not acknowledged yet.
+    waiting: usize,
+}
+
+impl Bulk {
+    /// Publishes messages, and waits until the stream has acknowledged most of them.
+    pub fn publish(&mut self, subject: &str, payloads: impl Iterator<Item = String>) {
+        for payload in payloads {
+            self.session.send(&format!("PUB {subject} answers {}\r\n{payload}\r\n", payload.len()));
+            self.waiting += 1;
+            if self.waiting == 500 {
+                self.flush();
+            }
+        }
+    }
+
+    /// Waits until the stream has acknowledged all of them.
+    pub fn flush(&mut self) {
+        for _ in 0..std::mem::take(&mut self.waiting) {
+            let (_, answer) = self.session.next();
+            assert!(answer.payload.contains("\"seq\""), "{}", answer.payload);
+        }
     }
 }
 
@@ -165,9 +219,16 @@ impl Session {
 
     /// The next message and its subscription.
     fn next(&mut self) -> (String, Message) {
+        self.try_next().expect("the server answers")
+    }
+
+    /// `None`: the server hung up.
+    fn try_next(&mut self) -> Option<(String, Message)> {
         loop {
             let mut line = String::new();
-            assert!(self.lines.read_line(&mut line).expect("a line in time") > 0, "the server hung up");
+            if self.lines.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
             let words: Vec<&str> = line.split_whitespace().collect();
             let sizes = |headers: &str, total: &str| -> (usize, usize) {
                 (headers.parse().expect("a size"), total.parse().expect("a size"))
@@ -184,13 +245,13 @@ impl Session {
                 _ => continue,
             };
             let mut bytes = vec![0; total + 2];
-            self.lines.read_exact(&mut bytes).expect("a message");
+            self.lines.read_exact(&mut bytes).ok()?;
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let headers_text = text(&bytes[..headers]);
             let headers_text = headers_text.split_once("\r\n").map_or("", |(_, rest)| rest).trim().to_string();
             let message =
                 Message { subject: words[1].into(), headers: headers_text, payload: text(&bytes[headers..total]) };
-            return (words[2].to_string(), message);
+            return Some((words[2].to_string(), message));
         }
     }
 }

@@ -22,6 +22,7 @@
 //! | `tls.rs` | the cost of TLS |
 //! | `fair.rs` | a sender of few records while another one floods |
 //! | `protocols.rs`, `protocols/` | the cost of a record in each protocol |
+//! | `files.rs` | the source `file` beside `tail -F` |
 //! | `tokens.rs` | what checking a token costs |
 //! | `compile.rs` | throughput while a large module is compiled |
 //! | `table.rs` | the printed table |
@@ -32,6 +33,7 @@ mod cases;
 mod child;
 mod compile;
 mod fair;
+mod files;
 pub mod floor;
 mod load;
 mod outage;
@@ -51,7 +53,7 @@ use child::Child;
 use table::Row;
 
 /// Cases whose results are text, not rows of the table.
-const REPORTS: [(&str, Report); 7] = [
+const REPORTS: [(&str, Report); 8] = [
     (swap::NAME, swap::report),
     (outage::NAME, outage::report),
     (stream::NAME, stream::report),
@@ -59,6 +61,7 @@ const REPORTS: [(&str, Report); 7] = [
     (tls::NAME, tls::report),
     (tokens::NAME, tokens::report),
     (protocols::NAME, protocols::report),
+    (files::NAME, files::report),
 ];
 
 /// The module of the filter `redact`, which some cases replace with new versions of itself.
@@ -79,6 +82,7 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
         (tokens::NAME, "one record a request, with and without a token"),
         (tls::NAME, "records and new connections with and without TLS"),
         (protocols::NAME, "what a record costs in each protocol"),
+        (files::NAME, "a line in a file, and files without a change, beside `tail -F`"),
         (SEARCH, "queries of stored records, in files and in SQLite; not run by default"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];

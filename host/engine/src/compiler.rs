@@ -5,7 +5,8 @@
 //! With a notes folder, the result for each module is remembered by its digest. A module that was compiled in a few
 //! seconds is later compiled in this process if the cache has lost it. One that took longer always passes through the
 //! other process, which costs little while the cache has it: compiling it here could take all of the memory of the
-//! limits. A module that exceeded them is not tried again, even after a restart.
+//! limits. So does one that was in the cache the first time, because nobody knows how long it takes. A module that
+//! exceeded the limits is not tried again, even after a restart.
 
 use std::ffi::OsString;
 use std::fs;
@@ -29,6 +30,8 @@ use crate::runtime::{bare_runtime, open_cache};
 
 /// Exit code if the module can't be compiled; the reason is on standard output.
 const EXIT_REFUSED: i32 = 3;
+/// Exit code if the module was in the cache.
+const EXIT_CACHED: i32 = 4;
 /// SIGXCPU: the process used up its CPU time. The number is the same on every system.
 const SIGXCPU: i32 = 24;
 /// The remembered result for a module that is within the limits, but takes too much for this process.
@@ -64,15 +67,25 @@ impl Default for CompileBounds {
     }
 }
 
+/// What the compiler process did with a module within the limits.
+enum Compiled {
+    /// It compiled it.
+    Now,
+    /// It found it in the cache.
+    Before,
+}
+
 /// Compiles a module into the cache. Runs in the compiler process and returns its exit code.
 pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
     let compiled = component_bytes(module).and_then(|bytes| {
         let cache = open_cache(cache).map_err(|error| LoadErrorKind::Compiler(error.to_string()))?;
-        let runtime = bare_runtime(cache).map_err(|error| LoadErrorKind::Compiler(format!("{error:#}")))?;
-        Component::from_binary(&runtime, &bytes).map_err(|error| invalid(&error))
+        let runtime = bare_runtime(cache.clone()).map_err(|error| LoadErrorKind::Compiler(format!("{error:#}")))?;
+        Component::from_binary(&runtime, &bytes).map_err(|error| invalid(&error))?;
+        Ok(cache.cache_hits() > 0)
     });
     match compiled {
-        Ok(_) => 0,
+        Ok(false) => 0,
+        Ok(true) => EXIT_CACHED,
         Err(problem) => {
             // If this fails, nobody is reading.
             let _ = io::stdout().write_all(problem.to_string().as_bytes());
@@ -95,12 +108,12 @@ impl Compiler {
     /// process and returns early once `stop` is set.
     pub(crate) fn ensure_compilable(&self, module: &[u8], stop: &AtomicBool) -> Result<(), LoadErrorKind> {
         let Some(notes) = &self.notes else {
-            return self.compile(module, stop)?.map_err(LoadErrorKind::Compiler);
+            return self.try_compile(module, stop);
         };
         let note = notes.join(digest(module));
         match read(&note) {
             Some(result) if result.is_empty() => return Ok(()),
-            Some(result) if result == EXPENSIVE => return self.compile(module, stop)?.map_err(LoadErrorKind::Compiler),
+            Some(result) if result == EXPENSIVE => return self.try_compile(module, stop),
             Some(reason) => {
                 let place = note.display();
                 return Err(LoadErrorKind::Compiler(format!(
@@ -111,20 +124,22 @@ impl Compiler {
         }
         let begun = Instant::now();
         let compiled = self.compile(module, stop)?;
-        write(
-            notes,
-            &note,
-            match &compiled {
-                Ok(()) if begun.elapsed() > CHEAP_COMPILE_TIME => EXPENSIVE,
-                Ok(()) => "",
-                Err(reason) => reason,
-            },
-        );
-        compiled.map_err(LoadErrorKind::Compiler)
+        let result = match &compiled {
+            Ok(Compiled::Before) => return Ok(()),
+            Ok(Compiled::Now) if begun.elapsed() > CHEAP_COMPILE_TIME => EXPENSIVE,
+            Ok(Compiled::Now) => "",
+            Err(reason) => reason,
+        };
+        write(notes, &note, result);
+        compiled.map(drop).map_err(LoadErrorKind::Compiler)
+    }
+
+    fn try_compile(&self, module: &[u8], stop: &AtomicBool) -> Result<(), LoadErrorKind> {
+        self.compile(module, stop)?.map(drop).map_err(LoadErrorKind::Compiler)
     }
 
     /// The inner error is that it exceeded the limits.
-    fn compile(&self, module: &[u8], stop: &AtomicBool) -> Result<Result<(), String>, LoadErrorKind> {
+    fn compile(&self, module: &[u8], stop: &AtomicBool) -> Result<Result<Compiled, String>, LoadErrorKind> {
         let failed = |error: io::Error| LoadErrorKind::Compiler(format!("can't run the compiler: {error}"));
         let CompileBounds { memory_bytes, seconds } = self.bounds;
         let mut command = Command::new(&self.program);
@@ -148,7 +163,8 @@ impl Compiler {
             stdout.take(2 * MAX_REASON_BYTES as u64).read_to_string(&mut error_text).map_err(failed)?;
         }
         match (status.code(), status.signal()) {
-            (Some(0), _) => Ok(Ok(())),
+            (Some(0), _) => Ok(Ok(Compiled::Now)),
+            (Some(EXIT_CACHED), _) => Ok(Ok(Compiled::Before)),
             (Some(EXIT_REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&error_text))),
             (Some(code), _) => Err(LoadErrorKind::Compiler(format!("the compiler failed with exit code {code}"))),
             (None, signal) => Ok(Err(self.bounds.exceeded(signal))),
@@ -262,6 +278,15 @@ mod tests {
         }
         assert_eq!(error_text(&fast, b"b"), "");
         assert_eq!(runs(), 4, "it is cheap");
+    }
+
+    #[test]
+    fn a_module_found_in_the_cache_passes_through_the_other_process_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let cached = shell(folder.path(), "cat >/dev/null; exit 4");
+        assert_eq!(error_text(&cached, b"a"), "");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is known about its cost");
+        assert!(error_text(&shell(folder.path(), "kill -ABRT $$"), b"a").contains("MiB of memory"));
     }
 
     #[test]

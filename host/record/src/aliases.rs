@@ -59,7 +59,7 @@ pub(crate) const CANONICAL: [(&str, Role); 4] = [
 /// Keys with a fixed type, which can't be aliases.
 const RESERVED: [&str; 3] = ["context", "metadata", "routes"];
 
-const COMMON: [(&str, Role); 41] = [
+const COMMON: [(&str, Role); 42] = [
     ("time", Role::Timestamp),
     ("ts", Role::Timestamp),
     ("@timestamp", Role::Timestamp),
@@ -89,6 +89,7 @@ const COMMON: [(&str, Role); 41] = [
     ("service_name", Role::Source),
     ("service.name", Role::Source),
     ("serviceName", Role::Source),
+    ("source_module", Role::Source),
     ("component", Role::Source),
     ("logger", Role::Source),
     ("logger_name", Role::Source),

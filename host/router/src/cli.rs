@@ -2,6 +2,7 @@
 //! have a file in `cli/`.
 
 mod erase;
+mod exec;
 mod filter;
 mod levels;
 mod quarantine;
@@ -20,6 +21,7 @@ use weir_record::time;
 
 use crate::config::address;
 pub use erase::EraseArgs;
+pub use exec::ExecArgs;
 pub use filter::{Colour, FilterCommand, FilterListArgs, FilterNewArgs, FilterRollbackArgs, FilterTestArgs};
 pub use levels::{LevelsArgs, LevelsCommand};
 pub use quarantine::{EntryFilterArgs, QuarantineCommand, QuarantineDeleteArgs, QuarantineListArgs};
@@ -55,11 +57,22 @@ pub enum Command {
     /// Runs the router.
     #[command(after_help = "Examples:\n  \
         weir run                              listen on 127.0.0.1:8080, store in weir-data\n  \
+        weir run --demo                       with invented records, to look around\n  \
+        app 2>&1 | weir run --stdin           with the lines that an application writes\n  \
         weir run --config weir.toml           use a configuration file\n  \
         weir run --listen 0.0.0.0:8080 --data /var/lib/weir    for other machines, too; needs a token\n\n\
         Ctrl-C or SIGTERM drains and stops. A second signal, at least a second later, stops immediately.\n\
         The configuration and the filters are reloaded when they change, and on SIGHUP.")]
     Run(RunArgs),
+    /// Runs an application, and sends what it writes to the running router.
+    #[command(after_help = "Examples:\n  \
+        weir exec -- ./shop --port 3000       its lines are records of the source `shop`\n  \
+        weir exec --source cart -- node cart.js\n  \
+        weir exec --url https://logs.example.com --quiet -- backup.sh\n\n\
+        The output is also passed through unchanged. Signals are passed on to the application, and its exit code\n\
+        is that of this command; 128 plus the number of the signal that ended it. The application never waits\n\
+        for the router: what does not fit in memory is dropped, and counted at the end.")]
+    Exec(ExecArgs),
     /// Checks a configuration and loads its filters, without running it.
     #[command(after_help = "Example:\n  weir validate weir.toml\n\n\
         Lists all errors at once and exits with 1 if there are any. Settings that are valid but probably\n\
@@ -191,6 +204,14 @@ pub struct RunArgs {
     /// and change the router.
     #[arg(long)]
     pub insecure_open: bool,
+    /// Invent the records of a small shop, to look around.
+    #[arg(long)]
+    pub demo: bool,
+    /// Read lines of JSON or text from standard input, and pass them through to standard output unchanged, in place of
+    /// the default console sink. With sinks of another configuration, nothing is passed through if one of them is a
+    /// console. At the end of the input, everything is delivered, and Weir stops.
+    #[arg(long)]
+    pub stdin: bool,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@ mod bench_search;
 mod compile;
 mod completions;
 mod erase;
+mod exec;
 mod filter;
 mod journal;
 mod levels;
@@ -33,6 +34,7 @@ fn keep_to_owner() {
 pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => return run::run(&args),
+        Command::Exec(args) => return exec::run(&args),
         Command::Validate(args) => return validate::run(&args),
         Command::Filter(command) => return filter::run(command),
         Command::Sinks(args) => return sinks::run(&args),

@@ -28,6 +28,7 @@ use crate::erase::Erasing;
 use crate::filters::FilterSet;
 use crate::pipeline::{PipelineSender, PipelineState};
 use crate::sink_set::SinkSet;
+use crate::source_set::SourceSet;
 use crate::versions::Versions;
 
 /// The parts of the router that can be asked and changed.
@@ -35,6 +36,7 @@ use crate::versions::Versions;
 pub struct Control {
     pub filters: Arc<Lock<FilterSet>>,
     pub sink_set: Arc<Mutex<SinkSet>>,
+    pub source_set: Arc<Mutex<SourceSet>>,
     pub shared: Arc<PipelineState>,
     pub sender: PipelineSender,
     /// Through which single sinks get records.

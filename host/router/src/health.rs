@@ -10,6 +10,7 @@ use weir_sinks::{State, Status};
 
 use crate::pipeline::PipelineState;
 use crate::sink_set::SinkSet;
+use crate::source_set::SourceSet;
 use crate::versions;
 
 /// The current problems.
@@ -22,8 +23,8 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
-    /// Checks every part, except sinks while they are being replaced.
-    pub fn collect(shared: &PipelineState, sink_set: Option<&SinkSet>) -> Self {
+    /// Checks every part, except sinks and sources while they are being replaced.
+    pub fn collect(shared: &PipelineState, sink_set: Option<&SinkSet>, source_set: Option<&SourceSet>) -> Self {
         let mut unready = shared.stages.down();
         let stats = shared.journal.stats();
         unready.extend(stats.poisoned.map(|reason| format!("the journal is stopped: {reason}")));
@@ -31,6 +32,7 @@ impl HealthReport {
         let mut degraded: Vec<String> =
             shared.chain.load().0.iter().filter_map(|filter| of_filter(filter.name(), &filter.health())).collect();
         degraded.extend(sink_set.into_iter().flat_map(SinkSet::statuses).filter_map(|(_, status)| of_sink(&status)));
+        degraded.extend(source_set.into_iter().flat_map(SourceSet::failed));
         degraded.extend(shared.refused.reasons());
         Self { unready, degraded }
     }

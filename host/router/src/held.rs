@@ -17,6 +17,7 @@ use weir_record::{Batch, Record};
 use crate::erase;
 use crate::limits;
 use crate::pipeline::{self, PipelineState};
+use crate::positions::is_position;
 use crate::repeats::is_key;
 
 /// Converts held and released records to a journal ledger.
@@ -50,7 +51,8 @@ struct Orphan {
 /// chain or on its way to the journal.
 fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     let mut by_filter: HashMap<String, Vec<(u64, Bytes)>> = HashMap::new();
-    for Hold { token, payload } in journal.held().into_iter().filter(|hold| !is_key(&hold.payload)) {
+    let is_record = |hold: &Hold| !is_key(&hold.payload) && !is_position(&hold.payload);
+    for Hold { token, payload } in journal.held().into_iter().filter(is_record) {
         match decode(&payload) {
             Some((filter, record)) => by_filter.entry(filter.to_owned()).or_default().push((token, record)),
             None => tracing::error!("held record {token} in the journal can't be decoded; it stays in the journal"),

@@ -12,12 +12,14 @@ use weir_sinks::{Exposition, Status};
 use crate::health::{self, HealthReport};
 use crate::pipeline::{PipelineSender, PipelineState};
 use crate::sink_set::SinkSet;
+use crate::source_set::SourceSet;
 
 /// The router's implementation of [`Intake`].
 pub struct RouterIntake {
     pub sender: PipelineSender,
     pub shared: Arc<PipelineState>,
     pub sink_set: Arc<Mutex<SinkSet>>,
+    pub source_set: Arc<Mutex<SourceSet>>,
     pub prometheus: PrometheusHandle,
     /// Metrics rendered by sinks.
     pub exposition: Exposition,
@@ -36,7 +38,8 @@ impl Intake for RouterIntake {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let report = HealthReport::collect(&self.shared, self.sink_set.try_lock().as_deref().ok());
+        let (sink_set, source_set) = (self.sink_set.try_lock(), self.source_set.try_lock());
+        let report = HealthReport::collect(&self.shared, sink_set.as_deref().ok(), source_set.as_deref().ok());
         match report.unready.is_empty() {
             true => Ok(()),
             false => Err(report.unready.join("; ")),
@@ -63,7 +66,13 @@ impl Intake for RouterIntake {
             Ok(sink_set) => sink_set.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
             Err(_) => json!("being exchanged"),
         };
-        let (status, reasons) = HealthReport::collect(&self.shared, sink_set.as_deref().ok()).to_json();
+        let source_set = self.source_set.try_lock();
+        let sources = match &source_set {
+            Ok(source_set) => source_set.statuses().into(),
+            Err(_) => json!("being exchanged"),
+        };
+        let report = HealthReport::collect(&self.shared, sink_set.as_deref().ok(), source_set.as_deref().ok());
+        let (status, reasons) = report.to_json();
         json!({
             "status": status,
             "reasons": reasons,
@@ -72,6 +81,7 @@ impl Intake for RouterIntake {
             "journal": self.shared.journal.stats(),
             "levels": self.shared.levels.to_json()["levels"],
             "filters": filters,
+            "sources": sources,
             "sinks": sinks,
         })
     }

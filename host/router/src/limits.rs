@@ -23,6 +23,12 @@ pub const SAMPLE_RECORDS: usize = 64;
 /// Total bytes of these records.
 pub const SAMPLE_BYTES: usize = 256 * 1024;
 
+/// How long a source may take to stop. What it has read by then and is not stored is read again.
+pub const SOURCE_END: Duration = Duration::from_secs(10);
+
+/// How often a source that starts looks whether records of its predecessor are still on their way.
+pub const SOURCE_LOOK: Duration = Duration::from_millis(20);
+
 /// How often stateful filters get a tick, as the filter contract specifies.
 pub const TICK: Duration = Duration::from_secs(1);
 
@@ -170,3 +176,30 @@ pub const ERASE_PROGRESS: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for clients of the live stream to take its end.
 pub const STREAMS_END: Duration = Duration::from_secs(1);
+
+/// Bytes that `weir exec` reads at once: what a pipe holds.
+pub const EXEC_CHUNK_BYTES: usize = 64 << 10;
+
+/// Records that it sends at once.
+pub const EXEC_BATCH_RECORDS: usize = 1_000;
+
+/// Bytes that it sends at once; the last record may exceed it.
+pub const EXEC_BATCH_BYTES: usize = 512 << 10;
+
+/// What a record takes in its memory besides its own bytes.
+pub const EXEC_RECORD_BYTES: usize = 64;
+
+/// Its pause before a request is repeated; it doubles up to the next.
+pub const EXEC_RETRY_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest of these pauses.
+pub const EXEC_RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// How long it reads output after the end of the application, while processes that this has started still have it.
+pub const EXEC_LINGER: Duration = Duration::from_secs(2);
+
+/// How long it sends after that. A router that is away must not keep whoever waits for the application.
+pub const EXEC_FLUSH: Duration = Duration::from_secs(5);
+
+/// Signals that wait to be passed on.
+pub const EXEC_SIGNALS: usize = 64;

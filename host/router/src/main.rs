@@ -16,6 +16,8 @@
 //! | `parts.rs` | converts settings to the options of each crate |
 //! | `paths.rs` | checks that configured paths are writable |
 //! | `sink_set.rs` | the running sinks |
+//! | `source_set.rs` | the running sources |
+//! | `positions.rs` | how far sources have read, in the journal |
 //! | `live.rs` | feeds the live stream from the journal |
 //! | `reading.rs` | connects the HTTP server with the API for reading |
 //! | `reload.rs` | reloads the configuration and the filters, on changes and SIGHUP |
@@ -63,6 +65,7 @@ mod parts;
 mod paths;
 mod pipeline;
 mod place;
+mod positions;
 mod quarantine;
 mod reading;
 mod refused;
@@ -71,6 +74,7 @@ mod repeats;
 mod rights;
 mod sample;
 mod sink_set;
+mod source_set;
 mod stages;
 mod tokens;
 mod versions;

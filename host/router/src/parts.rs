@@ -63,18 +63,11 @@ pub fn quarantine_folder(settings: &Settings) -> PathBuf {
 /// Options of the HTTP server.
 pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
     let (http, ingest) = (&settings.http, &settings.ingest);
-    let mut aliases = match ingest.standard_aliases {
-        true => Aliases::default(),
-        false => Aliases::none(),
-    };
-    for (name, key) in &ingest.aliases {
-        aliases.add(name, role(*key))?;
-    }
     let defaults = HttpOptions::default();
     Ok(HttpOptions {
         source: ingest.default_source.clone().unwrap_or(defaults.source),
         level: ingest.default_level,
-        aliases: Arc::new(aliases),
+        aliases: aliases(settings)?,
         allowed_hosts: http.allowed_hosts.clone(),
         allowed_origins: http.allowed_origins.clone(),
         max_body_bytes: http.max_body_bytes as usize,
@@ -85,6 +78,18 @@ pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
         body_total_timeout: http.body_timeout,
         ..defaults
     })
+}
+
+/// The other names of the standard fields.
+pub fn aliases(settings: &Settings) -> anyhow::Result<Arc<Aliases>> {
+    let mut aliases = match settings.ingest.standard_aliases {
+        true => Aliases::default(),
+        false => Aliases::none(),
+    };
+    for (name, key) in &settings.ingest.aliases {
+        aliases.add(name, role(*key))?;
+    }
+    Ok(Arc::new(aliases))
 }
 
 fn role(key: StandardKey) -> Role {

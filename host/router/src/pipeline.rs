@@ -31,6 +31,7 @@ use crate::chains::Chains;
 use crate::held;
 use crate::levels::Levels;
 use crate::limits;
+use crate::positions::{Advance, Positions};
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
 use crate::repeats::{Admission, NewKey, Repeats};
@@ -55,6 +56,7 @@ pub struct PipelineState {
     /// Removed filters whose last records wait for room in the journal.
     pub retiring: Mutex<Vec<Arc<Filter>>>,
     pub repeats: Arc<Repeats>,
+    pub positions: Arc<Positions>,
     /// See [`PipelineState::in_order`].
     pub order: Mutex<()>,
     /// Set after a failed append: the state of filters may differ from the journal.
@@ -137,25 +139,40 @@ pub struct PipelineSender {
     repeats: Arc<Repeats>,
 }
 
-/// A delivery that is no repetition.
+/// A delivery that is no repetition, and what the journal shall hold for it.
 pub struct Admitted {
     pub delivery: Delivery,
-    pub key: Option<NewKey>,
+    pub mark: Option<Mark>,
+}
+
+/// What becomes durable in the same frame as the records of a delivery.
+pub enum Mark {
+    Key(NewKey),
+    Positions(Advance),
 }
 
 impl PipelineSender {
     /// Queues a delivery, or fails immediately if the queue is full. A repetition is answered at once.
     pub fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
-        let key = match delivery.key.map(|key| self.repeats.admit(key)).transpose()? {
+        let mark = match delivery.key.map(|key| self.repeats.admit(key)).transpose()? {
             None => None,
-            Some(Admission::New(key)) => Some(key),
+            Some(Admission::New(key)) => Some(Mark::Key(key)),
             Some(Admission::Repeated(receipt)) => {
                 // The sender may be gone.
                 _ = delivery.reply.send(Ok(receipt));
                 return Ok(());
             }
         };
-        self.waiting.try_send(Admitted { delivery, key }).map_err(|e| match e {
+        self.queue(Admitted { delivery, mark })
+    }
+
+    /// Queues what a source has read, or fails immediately if the queue is full.
+    pub fn submit_from_source(&self, delivery: Delivery, positions: Advance) -> Result<(), Refusal> {
+        self.queue(Admitted { delivery, mark: Some(Mark::Positions(positions)) })
+    }
+
+    fn queue(&self, admitted: Admitted) -> Result<(), Refusal> {
+        self.waiting.try_send(admitted).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::Busy(format!(
                 "{} requests are already queued for the pipeline; retry shortly",
                 limits::WAITING_DELIVERIES
@@ -269,8 +286,9 @@ fn finish(shared: &Arc<PipelineState>, outcome: Outcome, mut answers: Answers, r
             return;
         }
     }
-    let keys = answers.keys(&shared.engine);
-    store::append(shared, &outcome.batch, outcome.holding, keys, room, move |result| answers.send(result));
+    let mut ledger = held::ledger(outcome.holding);
+    answers.mark(&mut ledger, &shared.engine);
+    store::append(shared, &outcome.batch, ledger, room, move |result| answers.send(result));
 }
 
 /// Ticks stateful filters until the pipeline stops.
@@ -367,7 +385,7 @@ pub fn store_emitted(shared: &Arc<PipelineState>, mut outcome: Outcome, room: Re
             return emitted;
         }
     }
-    store::append(shared, &outcome.batch, outcome.holding, Vec::new(), room, move |result| {
+    store::append(shared, &outcome.batch, held::ledger(outcome.holding), room, move |result| {
         // The receiver may be gone.
         let _ = done.send(result);
     });

@@ -20,6 +20,7 @@ use crate::parts;
 use crate::pipeline::PipelineState;
 use crate::quarantine::Quarantine;
 use crate::sink_set::SinkSet;
+use crate::source_set::SourceSet;
 use crate::tokens::Tokens;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
@@ -48,6 +49,7 @@ pub struct Reload {
     filters: Arc<Lock<FilterSet>>,
     sink_set: Arc<Mutex<SinkSet>>,
     listeners: Arc<Mutex<Listeners>>,
+    source_set: Arc<Mutex<SourceSet>>,
     quarantine: Arc<Quarantine>,
     shared: Arc<PipelineState>,
 }
@@ -84,6 +86,7 @@ impl Reload {
             filters: router.filters.clone(),
             sink_set: router.sink_set.clone(),
             listeners: router.listeners.clone(),
+            source_set: router.source_set.clone(),
             quarantine: router.quarantine.clone(),
             shared: router.shared.clone(),
         };
@@ -162,6 +165,7 @@ impl Reload {
         let files = files.filter(|_| self.certificates.is_some()).map(PreparedFiles::read).transpose()?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
         self.listeners.lock().await.apply(&settings.listeners).await?;
+        self.source_set.lock().await.apply(&settings.sources).await?;
         if let (Some(certificates), Some(files)) = (&self.certificates, files) {
             lock(certificates).publish(files);
         }

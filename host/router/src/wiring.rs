@@ -1,7 +1,7 @@
 //! Starts the router from its last stage to its first, and stops it (`wiring/stop.rs`) from first to last, so that no
 //! stage ever sends to one that isn't running.
 //!
-//! Order: quarantine, journal, sinks, engine and filters, pipeline, live stream, ingest.
+//! Order: quarantine, journal, sinks, engine and filters, pipeline, live stream, ingest, sources.
 
 pub mod engine;
 mod stop;
@@ -30,7 +30,7 @@ use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::certificates::{self, Certificates, PreparedFiles};
 use crate::chains::Chains;
-use crate::config::Settings;
+use crate::config::{Settings, SourceSettings};
 use crate::control::Control;
 use crate::encryption;
 use crate::filters::{self, FilterInfo, FilterSet};
@@ -43,6 +43,7 @@ use crate::live;
 use crate::parts;
 use crate::pipeline::{Pipeline, PipelineState};
 use crate::place::DataLocation;
+use crate::positions::Positions;
 use crate::quarantine::{Quarantine, QuarantineFolder};
 use crate::reading::{self, ReadSide, SearchableSinks};
 use crate::refused::Refused;
@@ -50,6 +51,7 @@ use crate::repeats::Repeats;
 use crate::rights;
 use crate::sample::Sample;
 use crate::sink_set::SinkSet;
+use crate::source_set::SourceSet;
 use crate::stages::{self, Stages};
 use crate::tokens::{self, Tokens};
 use crate::versions::Versions;
@@ -63,6 +65,7 @@ pub struct Router {
     pub filters: Arc<Lock<FilterSet>>,
     pub sink_set: Arc<Mutex<SinkSet>>,
     pub listeners: Arc<Mutex<Listeners>>,
+    pub source_set: Arc<Mutex<SourceSet>>,
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
@@ -123,9 +126,14 @@ impl Router {
         let pipeline = Pipeline::start(shared.clone(), workers)?;
         let since = Instant::now();
         let live = Live::new(settings.live.buffer, identity::session()?);
+        let context = weir_sources::BuildContext { base: settings.folder.clone() };
+        let (sender, positions) = (pipeline.sender(), shared.positions.clone());
+        let source_set = SourceSet::new(sender, positions, parts::aliases(settings)?, context);
+        let source_set = Arc::new(Mutex::new(source_set));
         let control = Control {
             filters: filters.clone(),
             sink_set: sink_set.clone(),
+            source_set: source_set.clone(),
             shared: shared.clone(),
             sender: pipeline.sender(),
             queues: sink_set.lock().await.queues(),
@@ -142,6 +150,7 @@ impl Router {
             sender: pipeline.sender(),
             shared: shared.clone(),
             sink_set: sink_set.clone(),
+            source_set: source_set.clone(),
             prometheus,
             exposition,
             since,
@@ -175,6 +184,7 @@ impl Router {
         listeners.apply(&settings.listeners).await?;
         let listeners = Arc::new(Mutex::new(listeners));
         let servers = Servers::start(listener, stream_listener, &options, &intake, &requests);
+        start_sources(&source_set, &settings.sources).await?;
         let tokens = Arc::new(Lock::new(tokens));
         let watching_tokens = tokens::watch(tokens.clone());
         let watching_certificates = certificates.clone().map(certificates::watch);
@@ -185,6 +195,7 @@ impl Router {
             filters,
             sink_set,
             listeners,
+            source_set,
             quarantine,
             journal,
             pipeline,
@@ -324,6 +335,7 @@ fn open_shared(
         refused,
         retiring: Lock::default(),
         repeats: Repeats::open(journal, settings.ingest.repeat_window),
+        positions: Positions::open(journal),
         order: Lock::default(),
         restore_requested: AtomicBool::new(false),
     }))
@@ -350,6 +362,13 @@ async fn open_filters(settings: &Settings, shared: &Arc<PipelineState>) -> anyho
     })
     .await??;
     Ok(set)
+}
+
+async fn start_sources(source_set: &Mutex<SourceSet>, wanted: &[SourceSettings]) -> anyhow::Result<()> {
+    let mut source_set = source_set.lock().await;
+    source_set.apply(wanted).await?;
+    source_set.forget_removed().await;
+    Ok(())
 }
 
 /// Ignores poisoning: a panic while holding such a lock leaves no partial changes.

@@ -335,12 +335,15 @@ pub const MAX_SLACK_INTERVAL: Duration = Duration::from_secs(3600);
 /// enough that little is sent again after a failure.
 pub const NATS_IN_FLIGHT: usize = 2048;
 
+/// Default for how long the `postgres` sink remembers values of `unique`: longer than a bus takes to deliver a message again.
+pub const POSTGRES_UNIQUE_WINDOW: Duration = Duration::from_secs(7 * 86_400);
+
+/// Such values that one statement forgets.
+pub const POSTGRES_FORGET_ROWS: i64 = 5_000;
+
 /// Default for the time limit of NATS operations: longer than a stalled disk needs, short enough to notice a dead
 /// server.
 pub const NATS_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Interval of pings to a NATS server while nothing is sent.
-pub const NATS_PING: Duration = Duration::from_secs(20);
 
 /// Duplicate window of a stream created by Weir: longer than restarting or upgrading a server takes.
 pub const NATS_DUPLICATE_WINDOW: Duration = Duration::from_secs(600);

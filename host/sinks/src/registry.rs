@@ -305,6 +305,7 @@ mod tests {
         "postgres.prefix",
         "postgres.schema",
         "postgres.table",
+        "postgres.unique",
         "postgres.user",
         "prometheus.rule.at_least",
         "prometheus.rule.help",

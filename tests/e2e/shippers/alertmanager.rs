@@ -6,7 +6,7 @@ use std::{fs, thread, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Client, arrived, confirm, home, ingest_token, start_at};
+use super::{Client, arrived, confirm, home, ingest_token, outcome, start_at};
 use crate::clients::run;
 use crate::router::{Home, eventually};
 
@@ -112,4 +112,5 @@ fn it_logs_that_its_token_is_wrong() {
     alerts.post(&json!([{"labels": {"alertname": "A"}}]));
     let log = || fs::read_to_string(home.path("alertmanager.log")).unwrap_or_default();
     eventually("it says why", || log().contains("unexpected status code 401"));
+    outcome("alertmanager", "prometheus-alertmanager", "wrong credentials", "it logs 401");
 }

@@ -8,7 +8,7 @@ use super::given::{
     LEVELS, assert_has, assert_none_is_lost, assert_pieces_are_put_together, entries, exchange, fill_the_journal,
     script, token,
 };
-use super::{Client, arrived, confirm, home};
+use super::{Client, arrived, confirm, home, outcome};
 
 const PROTOCOL: &str = "datadog";
 
@@ -57,6 +57,7 @@ fn the_client_for_python_sends_logs_without_loss_and_fails_with_a_wrong_key() {
         logs.len(),
         records.len(),
     );
+    outcome(PROTOCOL, "datadog-api-client (PyPI)", "wrong credentials", "ForbiddenException, 403");
 }
 
 #[test]
@@ -83,6 +84,7 @@ fn the_client_for_javascript_sends_logs_without_loss_and_fails_with_a_wrong_key(
     let version = said["version"].as_str().unwrap().to_owned();
     let client = Client { protocol: PROTOCOL, name: "@datadog/datadog-api-client", from: "npm", version };
     confirm(&client, count, records.len());
+    outcome(PROTOCOL, "@datadog/datadog-api-client", "wrong credentials", "its own error, 403");
 }
 
 #[test]
@@ -131,15 +133,23 @@ fn what_weirs_own_sink_sends_is_the_same_record_at_another_weir() {
 #[test]
 fn nothing_acknowledged_to_the_client_of_the_intake_is_lost_by_kills_and_stops() {
     assert_none_is_lost("datadog.py");
+    outcome("datadog", "datadog-api-client (PyPI)", "restarted under load", "nothing acknowledged is lost");
 }
 
 #[test]
 fn a_full_journal_is_an_unavailable_intake() {
     let told = fill_the_journal("datadog.py");
     assert!(told.starts_with("503 10 ") && told.contains("Service Unavailable"), "{told}");
+    outcome(
+        "datadog",
+        "datadog-api-client (PyPI)",
+        "journal full",
+        "503 or 429 is its own error; sent again, it is taken",
+    );
 }
 
 #[test]
 fn logs_in_pieces_are_put_together_and_half_of_one_leaves_nothing() {
     assert_pieces_are_put_together("/api/v2/logs", "", r#"[{"message":"slow"}]"#);
+    outcome("datadog", "raw bytes", "byte by byte, then cut", "put together; a request that is cut leaves nothing");
 }

@@ -12,7 +12,7 @@ use super::given::{
     LEVELS, assert_has, assert_none_is_lost, assert_pieces_are_put_together, entries, exchange, fill_the_journal,
     script, token,
 };
-use super::{Client, arrived, confirm, home};
+use super::{Client, arrived, confirm, home, outcome};
 
 const PROTOCOL: &str = "elasticsearch";
 
@@ -113,23 +113,40 @@ fn a_wrong_token_is_the_clients_own_error_and_a_right_one_is_taken() {
     let javascript = |token: &str| exchange(script(&home, "elasticsearch.mjs").args([&router.url, token]), &documents);
     assert_eq!(javascript("weir_wrong")["error"], json!(["ResponseError", 401, "security_exception"]));
     assert_eq!(javascript(&token)["stored"], 1);
+    for client in ["elasticsearch8", "elasticsearch9"] {
+        outcome(PROTOCOL, client, "wrong credentials", "AuthenticationException, 401");
+    }
+    outcome(PROTOCOL, "@elastic/elasticsearch", "wrong credentials", "ResponseError, 401");
 }
 
 #[test]
 fn nothing_acknowledged_to_the_client_is_lost_by_kills_and_stops() {
     assert_none_is_lost("elasticsearch.py");
+    outcome("elasticsearch", "elasticsearch9", "restarted under load", "nothing acknowledged is lost");
 }
 
 #[test]
 fn the_client_waits_for_a_full_journal_in_its_own_way() {
     let told = fill_the_journal("elasticsearch.py");
     assert!(told.contains("429") && told.contains("es_rejected_execution_exception"), "{told}");
+    outcome(
+        "elasticsearch",
+        "elasticsearch9",
+        "journal full",
+        "429 is its own error, for which it repeats the request",
+    );
 }
 
 #[test]
 fn a_bulk_request_in_pieces_is_put_together_and_half_of_one_leaves_nothing() {
     let body = "{\"create\":{}}\n{\"message\":\"slow\"}\n";
     assert_pieces_are_put_together("/logs/_bulk", "content-type: application/x-ndjson\r\n", body);
+    outcome(
+        "elasticsearch",
+        "raw bytes",
+        "byte by byte, then cut",
+        "put together; a request that is cut leaves nothing",
+    );
 }
 
 #[test]
@@ -231,4 +248,5 @@ fn rsyslog_sends_its_messages_without_loss_also_while_weir_is_down_or_wants_a_to
     let version = String::from_utf8(version).unwrap().split_whitespace().nth(1).unwrap().to_owned();
     confirm(&Client { protocol: PROTOCOL, name: "rsyslog-elasticsearch", from: "Debian", version }, 150, records.len());
     drop(router);
+    outcome(PROTOCOL, "rsyslog-elasticsearch", "restarted", "it keeps what it can't send");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::clients::curl;
 use super::super::router::Router;
 use super::given::{self, assert_has, entries, exchange, script};
-use super::{Client, all, arrived, confirm, home, listener};
+use super::{Client, all, arrived, confirm, home, listener, outcome};
 
 const LISTEN: &str = "[[listen]]\nprotocol = \"forward\"\naddress = \"127.0.0.1:0\"\n";
 
@@ -97,11 +97,23 @@ fn a_wrong_key_and_a_wrong_password_are_the_clients_own_error() {
         assert!(said["errors"].to_string().to_lowercase().contains("shared key"), "{said}");
     }
     assert!(all(&home, router).is_empty());
+    outcome(
+        "forward",
+        "fluent-logger and @fluent-org/logger (npm)",
+        "wrong credentials",
+        "their own error: shared key mismatch",
+    );
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kills_and_stops() {
     given::assert_none_is_lost_at("forward.mjs", LISTEN, |router| listener(router, "forward").port().to_string());
+    outcome(
+        "forward",
+        "fluent-logger and @fluent-org/logger (npm)",
+        "restarted under load",
+        "nothing acknowledged is lost",
+    );
 }
 
 #[test]
@@ -109,6 +121,12 @@ fn a_full_journal_acknowledges_nothing_until_there_is_room() {
     let told =
         given::fill_the_journal_at("forward.mjs", LISTEN, |router| listener(router, "forward").port().to_string());
     assert_eq!(told, "no acknowledgement");
+    outcome(
+        "forward",
+        "fluent-logger and @fluent-org/logger (npm)",
+        "journal full",
+        "no acknowledgement until there is room",
+    );
 }
 
 /// A connection that gives up after a minute.
@@ -142,6 +160,7 @@ fn messages_byte_by_byte_are_put_together_and_what_is_cut_off_leaves_nothing() {
     cut.write_all(&message[..message.len() - 1]).unwrap();
     drop(cut);
     assert_eq!(all(&home, router).len(), 1);
+    outcome("forward", "raw bytes", "byte by byte, then cut", "put together; a message that is cut leaves nothing");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::super::clients::run;
 use super::super::router::{Home, eventually, weir};
-use super::{all, arrived, home, listener};
+use super::{all, arrived, home, listener, outcome};
 
 const LISTEN: &str = "[[listen]]\nprotocol = \"lines\"\naddress = ";
 
@@ -36,6 +36,7 @@ fn lines_of_json_and_text_are_records_over_each_transport() {
     arrived(&home, 6);
     assert_eq!(all(&home, router).len(), 6);
     assert!(!home.path("lines").exists(), "the socket is gone with its listener");
+    outcome("lines", "raw bytes", "byte by byte, broken JSON", "put together; what is no JSON is text");
 }
 
 #[test]
@@ -52,6 +53,7 @@ fn a_line_that_is_too_long_is_set_aside_and_the_next_is_kept() {
     let listed = run(weir().current_dir(home.path("")).args(["quarantine", "list", "--data", "weir-data"]));
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("max_message"), "{listed}");
+    outcome("lines", "raw bytes", "too large", "its beginning is in quarantine; the next is taken");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::clients::curl;
 use super::given::{assert_none_is_lost, assert_pieces_are_put_together, exchange, fill_the_journal, script, token};
-use super::{Client, arrived, confirm, home};
+use super::{Client, arrived, confirm, home, outcome};
 
 const MESSAGE: &str = "zażółć 😀 \"quoted\"\n";
 
@@ -88,22 +88,27 @@ fn a_wrong_token_is_the_clients_own_error_and_a_right_one_is_taken() {
         assert!(wrong["said"].to_string().contains(error), "{wrong}");
         assert_eq!(javascript(&token)["said"], json!([]));
     }
+    outcome("loki", "python-logging-loki", "wrong credentials", "its own error: 401");
+    outcome("loki", "winston-loki and pino-loki", "wrong credentials", "their own error: 401");
 }
 
 #[test]
 fn nothing_acknowledged_to_the_client_is_lost_by_kills_and_stops() {
     assert_none_is_lost("loki.py");
+    outcome("loki", "python-logging-loki", "restarted under load", "nothing acknowledged is lost");
 }
 
 #[test]
 fn the_client_is_told_when_the_journal_is_full() {
     assert_eq!(fill_the_journal("loki.py"), "Unexpected Loki API response status code: 503");
+    outcome("loki", "python-logging-loki", "journal full", "503 is its own error; sent again, it is taken");
 }
 
 #[test]
 fn a_request_in_pieces_is_put_together_and_half_of_one_leaves_nothing() {
     let body = r#"{"streams":[{"stream":{"job":"shop"},"values":[["1700000000000000000","slow"]]}]}"#;
     assert_pieces_are_put_together("/loki/api/v1/push", "content-type: application/json\r\n", body);
+    outcome("loki", "raw bytes", "byte by byte, then cut", "put together; a request that is cut leaves nothing");
 }
 
 #[test]
@@ -114,4 +119,5 @@ fn what_is_not_snappy_is_refused_with_the_reason() {
     let answer = curl(&router, "/loki/api/v1/push", &arguments, b"\xff\xff\xff\xff\x0f\x00");
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("snappy"), "{}", answer.body);
+    outcome("loki", "raw bytes", "malformed", "400 with the reason");
 }

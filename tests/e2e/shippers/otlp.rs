@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::clients::curl;
 use super::given::{assert_none_is_lost, assert_pieces_are_put_together, exchange, fill_the_journal, script, token};
-use super::{Client, arrived, confirm, home};
+use super::{Client, arrived, confirm, home, outcome};
 
 const MESSAGE: &str = "zażółć 😀 \"quoted\"\n";
 
@@ -146,23 +146,33 @@ fn a_wrong_token_is_the_clients_own_error_and_a_right_one_is_taken() {
         assert!(wrong["said"].to_string().contains(error), "{wrong}");
         assert_eq!(javascript(&token)["said"], json!([null]));
     }
+    outcome("otlp", "exporters for Python, HTTP and gRPC", "wrong credentials", "401 and UNAUTHENTICATED");
+    outcome("otlp", "exporters for JavaScript, HTTP and gRPC", "wrong credentials", "Unauthorized and UNAUTHENTICATED");
 }
 
 #[test]
 fn nothing_acknowledged_over_http_and_grpc_is_lost_by_kills_and_stops() {
     assert_none_is_lost("otlp.py");
+    outcome("otlp", "exporters for Python, HTTP and gRPC", "restarted under load", "nothing acknowledged is lost");
 }
 
 #[test]
 fn the_exporters_wait_for_a_full_journal_in_their_own_way() {
     let told = fill_the_journal("otlp.py");
     assert!(told.contains("max retries") && told.contains("UNAVAILABLE, error details: journal is full"), "{told}");
+    outcome(
+        "otlp",
+        "exporters for Python, HTTP and gRPC",
+        "journal full",
+        "503 and UNAVAILABLE, for which they repeat the request",
+    );
 }
 
 #[test]
 fn a_request_in_pieces_is_put_together_and_half_of_one_leaves_nothing() {
     let body = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"slow"}}]}]}]}"#;
     assert_pieces_are_put_together("/v1/logs", "content-type: application/json\r\n", body);
+    outcome("otlp", "raw bytes", "byte by byte, then cut", "put together; a request that is cut leaves nothing");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::given::{
     LEVELS, assert_has, assert_none_is_lost, assert_pieces_are_put_together, entries, exchange, fill_the_journal,
     script, token,
 };
-use super::{Client, arrived, confirm, home};
+use super::{Client, arrived, confirm, home, outcome};
 
 const PROTOCOL: &str = "splunk";
 
@@ -46,6 +46,7 @@ fn splunk_handler_sends_texts_without_loss_and_fails_with_a_wrong_token() {
     }
     let version = said["version"].as_str().unwrap().to_owned();
     confirm(&Client { protocol: PROTOCOL, name: "splunk-handler", from: "PyPI", version }, given.len(), records.len());
+    outcome(PROTOCOL, "splunk-handler", "wrong credentials", "its own error: 403");
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn splunk_hec_handler_sends_objects_without_loss_and_fails_with_a_wrong_token() 
     let version = said["version"].as_str().unwrap().to_owned();
     let client = Client { protocol: PROTOCOL, name: "splunk-hec-handler", from: "PyPI", version };
     confirm(&client, given.len(), records.len());
+    outcome(PROTOCOL, "splunk-hec-handler", "wrong credentials", "its own error: 403, Invalid token");
 }
 
 #[test]
@@ -101,20 +103,24 @@ fn splunk_logging_sends_events_without_loss_and_fails_with_a_wrong_token() {
     assert_eq!(records[count - 1]["message"], "a text");
     let version = said["version"].as_str().unwrap().to_owned();
     confirm(&Client { protocol: PROTOCOL, name: "splunk-logging", from: "npm", version }, count, records.len());
+    outcome(PROTOCOL, "splunk-logging", "wrong credentials", "its own error: Invalid token");
 }
 
 #[test]
 fn nothing_acknowledged_to_a_sender_of_events_is_lost_by_kills_and_stops() {
     assert_none_is_lost("splunk.py");
+    outcome("splunk", "requests", "restarted under load", "nothing acknowledged is lost");
 }
 
 #[test]
 fn a_full_journal_is_a_busy_collector() {
     let told = fill_the_journal("splunk.py");
     assert!(told.starts_with("503 10 ") && told.contains(r#""code":9"#) && told.contains("Server is busy"), "{told}");
+    outcome("splunk", "requests", "journal full", "503 with code 9; sent again, it is taken");
 }
 
 #[test]
 fn events_in_pieces_are_put_together_and_half_of_one_leaves_nothing() {
     assert_pieces_are_put_together("/services/collector/event", "", r#"{"event":"slow"}"#);
+    outcome("splunk", "raw bytes", "byte by byte, then cut", "put together; a request that is cut leaves nothing");
 }

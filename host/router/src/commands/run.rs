@@ -8,14 +8,20 @@ use std::process::ExitCode;
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use super::validate;
 use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
 use crate::reload::{self, Changed, Reload, Watch};
+use crate::source_set::SourceSet;
 use crate::wiring::{Router, Stopped, engine};
-use crate::{descriptors, encryption, logging, paths};
+use crate::{descriptors, encryption, limits, logging, paths};
 use signals::StopSignals;
+
+/// The type of the source that `--stdin` adds, and its name.
+const STDIN: &str = "stdin";
 
 /// Exit code after an interrupt: 128 plus the signal number.
 const INTERRUPTED: u8 = 130;
@@ -61,6 +67,20 @@ fn overrides(args: &RunArgs) -> Overrides {
         data: args.data.clone(),
         filters_folder: args.filters.clone(),
         insecure_open: args.insecure_open,
+        sources: [(args.demo, "demo"), (args.stdin, STDIN)]
+            .into_iter()
+            .filter_map(|(is_wanted, kind)| is_wanted.then_some(kind))
+            .collect(),
+    }
+}
+
+/// Completes at the end of the input of `--stdin`.
+async fn end_of_input(args: &RunArgs, source_set: &Mutex<SourceSet>) {
+    if !args.stdin {
+        return std::future::pending().await;
+    }
+    while !source_set.lock().await.has_ended(STDIN) {
+        sleep(limits::SOURCE_LOOK).await;
     }
 }
 
@@ -86,9 +106,11 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     watch.over(&reload::folders(&settings));
     print_banner(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
+    let source_set = router.source_set.clone();
     let broken = loop {
         let changed = tokio::select! {
             () = signals.stop() => break None,
+            () = end_of_input(args, &source_set) => break None,
             _ = hangup.recv() => Changed::Asked,
             changed = watch.next() => changed,
             error = router.broken() => break Some(error),
@@ -100,7 +122,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
         }
         watch.over(&reloading.folders());
     };
-    drop(reloading);
+    drop((reloading, source_set));
     match &broken {
         None => eprintln!("weir drains and stops; signal it again after a second to stop immediately"),
         Some(error) => tracing::error!("weir can't continue and is stopping: {error:#}"),
@@ -142,6 +164,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     weir_ingest::describe_metrics();
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
+    weir_sources::describe_metrics();
     crate::refused::describe_metrics();
     crate::certificates::describe_metrics();
     metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were restarted");
@@ -171,6 +194,10 @@ fn print_banner(router: &Router, settings: &Settings) {
     match settings.auto_load {
         true => eprintln!("           copy a .wasm file into {folder} to add one"),
         false => eprintln!("           modules are read from {folder}"),
+    }
+    if !settings.sources.is_empty() {
+        let sources = settings.sources.iter().map(|source| format!("{} ({})", source.name, source.kind));
+        eprintln!("  sources  {}", or_none(sources.collect()));
     }
     eprintln!("  sinks    {}", or_none(sinks));
     if let Some(address) = router.stream_address {

@@ -54,7 +54,7 @@ fn path(args: &TailArgs, query: &str, after: Option<&str>) -> String {
 }
 
 /// A text as the value of a parameter.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {

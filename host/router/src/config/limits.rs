@@ -19,6 +19,8 @@ pub const MAX_TRUSTED_KEYS: usize = 100;
 pub const MAX_FILTER_PATHS: usize = 256;
 /// Sinks: each has a journal reader and a task.
 pub const MAX_SINKS: usize = 64;
+/// Sources: each has a task.
+pub const MAX_SOURCES: usize = 64;
 /// `sink.fallback_after`: if shorter, brief failures would use the fallback; if longer, it would be useless.
 pub const FALLBACK_AFTER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 

@@ -14,6 +14,7 @@ mod place;
 mod quota;
 pub(super) mod refusals;
 mod sinks;
+mod sources;
 mod tls;
 mod tokens;
 
@@ -25,7 +26,7 @@ use std::time::Duration;
 use weir_document::units::{Size, TimeSpan};
 use weir_record::{Aliases, Level, Role};
 
-use place::Location;
+use place::{Location, hide_expanded};
 
 use super::address::address;
 use super::diff::at_start;
@@ -37,7 +38,7 @@ use super::settings::{
 use super::{limits, raw};
 use weir_document::Diagnostic;
 use weir_document::Environment;
-use weir_document::Node;
+use weir_document::{Node, TableEntry, Value};
 
 /// Converts the whole configuration. `root` has the position of each value; paths are relative to `folder`.
 pub(super) fn read(
@@ -60,6 +61,8 @@ pub(super) fn read(
     let asks_for_certificates = raw.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
     let tokens = reader.tokens(&at.key("token"), raw.token, folder, asks_for_certificates);
     let tls = reader.tls(&at.key("tls"), raw.tls, folder);
+    let ingest = reader.ingest(&at.key("ingest"), raw.ingest);
+    let sources = reader.sources(&at.key("source"), raw.source, folder, ingest.default_level);
     let listeners = reader.listeners(&at.key("listen"), raw.listen, folder, tls.as_ref());
     Settings {
         folder: folder.to_owned(),
@@ -77,8 +80,9 @@ pub(super) fn read(
         encryption: reader.encryption(&at.key("encryption"), raw.encryption, folder),
         filters: reader.filters(&at.key("filter"), raw.filter),
         sinks,
+        sources,
         quarantine: reader.quarantine(&at.key("quarantine"), &raw.quarantine),
-        ingest: reader.ingest(&at.key("ingest"), raw.ingest),
+        ingest,
         log: LogSettings { level: raw.log.level, format: raw.log.format },
         at_start,
         warnings: reader.warnings,
@@ -269,6 +273,19 @@ impl Reader<'_> {
             default_level: level(raw.default_level),
             repeat_window: self.time(&at.key("repeat_window"), raw.repeat_window, limits::REPEAT_WINDOW),
         }
+    }
+
+    /// Reports what a sink or a source says about the options in its table, at the option that the message names.
+    fn report_options(&mut self, entry: &TableEntry, mut message: String) {
+        hide_expanded(&entry.node, &mut message);
+        let Value::Table(options) = &entry.node.value else { return };
+        // Errors name the option, either quoted or as their first word.
+        let named = options.iter().find(|option| {
+            let key = &option.key;
+            message.contains(&format!("`{key}`")) || message.contains(&format!(": {key} "))
+        });
+        let span = named.map_or(&entry.node.span, |option| &option.node.span);
+        self.problems.push(Diagnostic::at(span.clone(), message));
     }
 
     fn name(&mut self, at: &Location<'_>, name: &str, what: &str) {

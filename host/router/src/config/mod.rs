@@ -41,8 +41,8 @@ pub use names::{is_name, name_rule};
 pub use schema::schema;
 pub use settings::{
     CanarySettings, EncryptionSettings, FilterSettings, Keep, KeySource, ListenSettings, LogFormat, LogSettings,
-    Module, OnError, Overrides, Settings, SinkSettings, Spoken, StandardKey, Sync, TokenSecret, TokenSettings,
-    WhenFull,
+    Module, OnError, Overrides, Settings, SinkSettings, SourceSettings, Spoken, StandardKey, Sync, TokenSecret,
+    TokenSettings, WhenFull,
 };
 
 /// The output of `weir config init`.

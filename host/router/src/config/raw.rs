@@ -6,6 +6,7 @@
 //! checked.
 
 mod listen;
+mod source;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use weir_document::Secret;
 use weir_document::units::{Size, TimeSpan};
 
 pub(super) use listen::Listen;
+pub(super) use source::{Source, SourceCommon};
 
 /// Configuration of Weir. Without `Debug`, because options of sinks and filters can be secrets.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +54,9 @@ pub(super) struct Config {
     pub encryption: Encryption,
     /// The filters, in the order in which records pass through them. Default: the bundled `redact`.
     pub filter: Option<Vec<Filter>>,
+    /// What Weir fetches records from, by name. Default: nothing, Weir only receives. Changes apply without a restart, and
+    /// only to the sources that are changed.
+    pub source: BTreeMap<String, Value>,
     /// The sinks, by name. Default: `console` and `sqlite`.
     pub sink: Option<BTreeMap<String, Value>>,
     /// Storage for records that a filter or a sink could not process.
@@ -551,6 +556,7 @@ impl Default for Config {
             journal: Journal::default(),
             encryption: Encryption::default(),
             filter: None,
+            source: BTreeMap::new(),
             sink: None,
             quarantine: Quarantine::default(),
             ingest: Ingest::default(),

@@ -45,6 +45,7 @@ pub struct Settings {
     pub filters: Vec<FilterSettings>,
     /// In file order.
     pub sinks: Vec<SinkSettings>,
+    pub sources: Vec<SourceSettings>,
     pub quarantine: QuarantineSettings,
     pub ingest: IngestSettings,
     pub log: LogSettings,
@@ -233,6 +234,18 @@ pub struct SinkSettings {
     pub options: Value,
 }
 
+#[derive(Clone, PartialEq)]
+pub struct SourceSettings {
+    pub name: String,
+    /// The source type.
+    pub kind: String,
+    /// `source` of records that have none; `None`: the name.
+    pub source: Option<String>,
+    pub level: Level,
+    /// The options of the source type, an object that matches its schema.
+    pub options: Value,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuarantineSettings {
     pub keep: Keep,
@@ -263,6 +276,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     pub filters_folder: Option<PathBuf>,
     pub insecure_open: bool,
+    /// Types of sources that run with default settings, beside those of the file. They are named after their type.
+    pub sources: Vec<&'static str>,
 }
 
 impl Settings {
@@ -294,7 +309,33 @@ impl Settings {
             self.filters_folder.clone_from(folder);
         }
         self.http.insecure_open = overrides.insecure_open;
+        for kind in &overrides.sources {
+            let mut options = Map::new();
+            if *kind == "stdin" {
+                options.insert("pass_through".to_owned(), self.leave_stdout().into());
+            }
+            self.sources.retain(|source| source.name != *kind);
+            self.sources.push(SourceSettings {
+                name: (*kind).to_owned(),
+                kind: (*kind).to_owned(),
+                source: None,
+                level: self.ingest.default_level,
+                options: Value::Object(options),
+            });
+        }
         self
+    }
+
+    /// Removes the console from the default sinks, so that another can write to standard output. Returns whether no sink
+    /// writes there.
+    fn leave_stdout(&mut self) -> bool {
+        if let [console, sqlite] = &self.sinks[..]
+            && *console == SinkSettings::with_defaults("console")
+            && sqlite.name == "sqlite"
+        {
+            self.sinks.remove(0);
+        }
+        self.sinks.iter().all(|sink| sink.kind != "console")
     }
 }
 
@@ -339,6 +380,18 @@ impl fmt::Debug for SinkSettings {
             .field("min_level", &self.min_level)
             .field("fallback", &self.fallback)
             .field("fallback_after", &self.fallback_after)
+            .field("options", &KeysOf(&self.options))
+            .finish()
+    }
+}
+
+impl fmt::Debug for SourceSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceSettings")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("source", &self.source)
+            .field("level", &self.level)
             .field("options", &KeysOf(&self.options))
             .finish()
     }

@@ -16,9 +16,12 @@ impl Status for Control {
     fn pipeline(&self) -> Value {
         self.prometheus.run_upkeep();
         let totals = Totals::of(&self.prometheus.render());
-        // Locked only while sinks are being replaced.
-        let sink_set = self.sink_set.try_lock();
-        let (status, reasons) = HealthReport::collect(&self.shared, sink_set.as_deref().ok()).to_json();
+        // Locked only while sinks or sources are being replaced.
+        let (sink_set, source_set) = (self.sink_set.try_lock(), self.source_set.try_lock());
+        let report = HealthReport::collect(&self.shared, sink_set.as_deref().ok(), source_set.as_deref().ok());
+        let (status, reasons) = report.to_json();
+        let mut sources = received(&totals);
+        sources.extend(source_set.iter().flat_map(|set| set.statuses()).map(|shown| fetched(shown, &totals)));
         let sinks = sink_set.iter().flat_map(|sinks| sinks.statuses());
         let sinks: Vec<Value> = sinks.map(|(kind, status)| self.sink(kind, &status)).collect();
         let filters: Vec<Value> =
@@ -29,7 +32,7 @@ impl Status for Control {
             "reasons": reasons,
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.since.elapsed().as_secs(),
-            "sources": sources(&totals),
+            "sources": sources,
             "journal": self.shared.journal.stats(),
             "below_level": self.shared.levels.below(),
             "filters": filters,
@@ -60,7 +63,7 @@ fn wrong_cursor(cursor: &str) -> ApiError {
 }
 
 /// The protocols in which something arrived, and Weir's own in any case.
-fn sources(totals: &Totals) -> Vec<Value> {
+fn received(totals: &Totals) -> Vec<Value> {
     let protocols = weir_ingest::protocol_names().map(|name| {
         let [accepted, rejected, quarantined] =
             ["accepted", "rejected", "quarantined"].map(|outcome| totals.received(name, outcome));
@@ -70,6 +73,17 @@ fn sources(totals: &Totals) -> Vec<Value> {
         })
     });
     protocols.filter(|shown| shown["name"] == "weir" || shown["bytes"] != 0).collect()
+}
+
+/// A source that Weir fetches from, with its counts.
+fn fetched(mut shown: Value, totals: &Totals) -> Value {
+    let name = shown["name"].as_str().unwrap_or_default().to_owned();
+    shown["records"] = totals.fetched("records", &name).into();
+    shown["bytes"] = totals.fetched("bytes", &name).into();
+    // What could not be read is kept in quarantine.
+    shown["rejected"] = 0.into();
+    shown["quarantined"] = totals.fetched("quarantined", &name).into();
+    shown
 }
 
 impl Control {

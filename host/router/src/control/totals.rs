@@ -31,6 +31,11 @@ impl Totals {
         self.get(&format!("weir_ingest_received_bytes_total{{protocol=\"{protocol}\"}}"))
     }
 
+    /// A count of a source.
+    pub fn fetched(&self, what: &str, source: &str) -> u64 {
+        self.get(&format!("weir_source_{what}_total{{source=\"{source}\"}}"))
+    }
+
     fn get(&self, key: &str) -> u64 {
         // Counts are exact below 2^53.
         self.0.get(key).map_or(0, |value| *value as u64)
@@ -51,11 +56,13 @@ mod tests {
             let labels = [("protocol", "json"), ("outcome", "accepted")];
             metrics::counter!("weir_ingest_records_total", &labels).increment(9);
             metrics::counter!("weir_ingest_received_bytes_total", "protocol" => "json").increment(1 << 40);
+            metrics::counter!("weir_source_records_total", "source" => "app").increment(5);
         });
         let totals = Totals::of(&recorder.handle().render());
         assert_eq!(totals.of_filter("records_in", "redact"), 7);
         assert_eq!(totals.of_filter("records_in", "other"), 0);
         assert_eq!(totals.received("json", "accepted"), 9);
         assert_eq!(totals.received_bytes("json"), 1 << 40);
+        assert_eq!(totals.fetched("records", "app"), 5);
     }
 }

@@ -3,11 +3,12 @@
 use tokio::sync::oneshot;
 use weir_engine::Engine;
 use weir_ingest::{Receipt, RecordError, Refusal};
-use weir_journal::{AppendError, Hold};
+use weir_journal::{AppendError, Ledger};
 use weir_record::RejectedRecord;
 
+use super::Mark;
 use crate::quarantine::{Quarantine, QuarantineError};
-use crate::repeats::{KeyHold, NewKey};
+use crate::repeats::KeyHold;
 
 type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
 
@@ -23,17 +24,18 @@ struct Waiting {
     /// Index of the sender's first record in the batch.
     start: u32,
     bad: Vec<RejectedRecord>,
-    /// The key of the delivery, and what the journal holds for it.
-    key: Option<(NewKey, Option<KeyHold>)>,
+    mark: Option<Mark>,
+    /// What the journal holds for its key.
+    key_hold: Option<KeyHold>,
     receipt: Receipt,
     reply: Reply,
 }
 
 impl Answers {
     /// Adds a sender with the next `records` of the batch.
-    pub fn add(&mut self, records: u32, bad: Vec<RejectedRecord>, key: Option<NewKey>, reply: Reply) {
-        let key = key.map(|key| (key, None));
-        self.waiting.push(Waiting { start: self.records, bad, key, receipt: Receipt::default(), reply });
+    pub fn add(&mut self, records: u32, bad: Vec<RejectedRecord>, mark: Option<Mark>, reply: Reply) {
+        let receipt = Receipt::default();
+        self.waiting.push(Waiting { start: self.records, bad, mark, key_hold: None, receipt, reply });
         self.records += records;
     }
 
@@ -63,19 +65,21 @@ impl Answers {
         }
     }
 
-    /// What the journal shall hold for the keys of these deliveries, unless some of their records are not stored.
-    pub fn keys(&mut self, engine: &Engine) -> Vec<Hold> {
+    /// Adds what the journal shall hold for these deliveries, unless some of their records are not stored.
+    pub fn mark(&mut self, ledger: &mut Ledger, engine: &Engine) {
         if self.failure.is_some() {
-            return Vec::new();
+            return;
         }
-        let mut holds = Vec::new();
         for waiting in &mut self.waiting {
-            if let Some((key, held)) = &mut waiting.key {
-                let hold = held.insert(key.hold(engine.new_record_id(), &waiting.receipt));
-                holds.push(hold.hold.clone());
+            match &waiting.mark {
+                Some(Mark::Key(key)) => {
+                    let held = waiting.key_hold.insert(key.hold(engine.new_record_id(), &waiting.receipt));
+                    ledger.holds.push(held.hold.clone());
+                }
+                Some(Mark::Positions(positions)) => positions.add_to(ledger, || engine.new_record_id()),
+                None => {}
             }
         }
-        holds
     }
 
     /// Makes all answers report this failure.
@@ -90,8 +94,10 @@ impl Answers {
                 (Err(error), _) => Err(refusal(error)),
                 (Ok(()), Some(reason)) => Err(Refusal::Failed(reason.clone())),
                 (Ok(()), None) => {
-                    if let Some((key, Some(held))) = waiting.key {
-                        key.stored(held);
+                    match (waiting.mark, waiting.key_hold) {
+                        (Some(Mark::Key(key)), Some(held)) => key.stored(held),
+                        (Some(Mark::Positions(positions)), _) => positions.stored(),
+                        _ => {}
                     }
                     Ok(waiting.receipt)
                 }

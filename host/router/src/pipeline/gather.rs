@@ -12,13 +12,13 @@ use crate::limits;
 /// A single delivery is not copied.
 pub fn gather(first: Admitted, waiting: &Receiver<Admitted>) -> (Batch, Answers) {
     let mut answers = Answers::default();
-    let Admitted { delivery: first, key } = first;
+    let Admitted { delivery: first, mark } = first;
     let mut batch = first.batch;
-    answers.add(batch.len() as u32, first.bad, key, first.reply);
+    answers.add(batch.len() as u32, first.bad, mark, first.reply);
     while batch.len() < limits::BATCH_RECORDS && batch.byte_len() < limits::BATCH_BYTES {
-        let Ok(Admitted { delivery: next, key }) = waiting.try_recv() else { break };
+        let Ok(Admitted { delivery: next, mark }) = waiting.try_recv() else { break };
         batch.extend(&next.batch);
-        answers.add(next.batch.len() as u32, next.bad, key, next.reply);
+        answers.add(next.batch.len() as u32, next.bad, mark, next.reply);
     }
     (batch, answers)
 }

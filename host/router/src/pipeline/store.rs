@@ -4,13 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use weir_engine::{Failed, Holding};
-use weir_journal::{AppendError, Hold, Journal, Ledger, Reservation};
+use weir_engine::Failed;
+use weir_journal::{AppendError, Journal, Ledger, Reservation};
 use weir_record::Batch;
 use weir_record::time::now_ns;
 
 use super::PipelineState;
-use crate::held;
 use crate::quarantine::QuarantineError;
 
 /// Called with the result of an append.
@@ -24,22 +23,19 @@ pub fn set_aside(shared: &PipelineState, failed: &[Failed]) -> Result<(), Quaran
     })
 }
 
-/// Appends the output of a chain, except for records below the minimum level, and the keys of its deliveries. If that
-/// fails, a restore of the filters is requested before `done` is called, so it happens before their next batch.
+/// Appends the output of a chain, except for records below the minimum level, and what is held and released with it. If
+/// that fails, a restore of the filters is requested before `done` is called, so it happens before their next batch.
 pub fn append(
     shared: &Arc<PipelineState>,
     batch: &Batch,
-    holding: Holding,
-    keys: Vec<Hold>,
+    mut ledger: Ledger,
     room: Reservation,
     done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
 ) {
     let batch = &*shared.levels.above_minimum(batch);
-    if batch.is_empty() && holding.is_empty() && keys.is_empty() {
+    if batch.is_empty() && ledger.is_empty() {
         return done(Ok(()));
     }
-    let mut ledger = held::ledger(holding);
-    ledger.holds.extend(keys);
     ledger.releases.extend(shared.repeats.expired(now_ns()));
     let max_bytes = shared.journal.max_payload_bytes().saturating_sub(ledger.size_bytes() as u64);
     let parts = split(batch, usize::try_from(max_bytes).unwrap_or(usize::MAX));

@@ -71,6 +71,7 @@ impl Router {
         self.shared.engine.stop_compiling();
         let Servers { serving, streaming, stop } = self.servers;
         drop(stop);
+        self.source_set.lock().await.stop().await;
         self.listeners.lock().await.stop().await;
         // Streams last until they are ended.
         self.api.close(limits::STREAMS_END).await;
@@ -81,7 +82,7 @@ impl Router {
         }
         let pipeline = self.pipeline;
         run_out("the pipeline", limits::PIPELINE_END, move || pipeline.stop(), &mut failures).await;
-        drop((self.filters, self.shared));
+        drop((self.filters, self.shared, self.source_set));
         let sinks = self.sink_set.lock().await.stop(limits::DRAIN).await;
         let (journal, last_sequence) = (self.journal.clone(), self.journal.last_sequence());
         run_out("the journal", limits::JOURNAL_END, move || journal.close(), &mut failures).await;

@@ -3,7 +3,6 @@
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, publishing, what the server's answers mean |
-//! | `link.rs` | one connection: credentials, and detecting its loss |
 //! | `stream.rs` | finds or creates the stream that takes the subjects, and checks its settings |
 //! | `subject.rs` | subjects from records |
 //!
@@ -28,7 +27,6 @@
 
 #[cfg(test)]
 mod access_tests;
-mod link;
 mod stream;
 mod subject;
 #[cfg(test)]
@@ -44,9 +42,9 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use weir_document::Secret;
+use weir_nats::{Access, Address, Certificates, Link};
 use weir_record::{Record, write_json};
 
-use self::link::Link;
 use self::subject::SubjectTemplate;
 use crate::limits;
 use crate::post::Tls;
@@ -162,7 +160,17 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     if options.timeout.duration().is_zero() {
         return Err(refuse("`timeout` must be more than 0".into()));
     }
-    let address = link::Address::new(name, &options)?;
+    let tls = options.tls.clone().map(|Tls { ca, certificate, key }| Certificates { ca, certificate, key });
+    let access = Access {
+        url: options.url.clone(),
+        user: options.user.clone(),
+        password: options.password.clone(),
+        token: options.token.clone(),
+        credentials: options.credentials.clone(),
+        tls,
+        timeout: options.timeout.duration(),
+    };
+    let address = Address::new(&format!("sink `{name}`"), access)?;
     Ok(Box::new(NatsSink { address, subject, journal: context.journal_id.clone(), options, link: None }))
 }
 
@@ -176,7 +184,7 @@ enum Origin {
 }
 
 struct NatsSink {
-    address: link::Address,
+    address: Address,
     subject: SubjectTemplate,
     journal: String,
     options: NatsOptions,
@@ -271,7 +279,8 @@ impl NatsSink {
 impl Sink for NatsSink {
     async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
         self.link = None;
-        let link = self.address.connect(&self.options).await?;
+        // Twice the size of a delivery, so that permits of a failed delivery never block the next one.
+        let link = self.address.connect(2 * limits::NATS_IN_FLIGHT).await.map_err(SinkError::Retry)?;
         stream::prepare(link.context(), self.address.place(), &self.subject, &self.options).await?;
         self.link = Some(link);
         Ok(None)

@@ -9,6 +9,7 @@
 //! | `row.rs` | a record as a row, without loss |
 //! | `wire.rs` | the text format of COPY |
 //! | `cursor.rs` | the position in the journal, in the same transaction |
+//! | `unique.rs` | records that arrive by several ways, once |
 //! | `days.rs` | partitions and retention |
 //! | `erase.rs` | erases rows |
 //! | `indexes.rs` | indexes for searches |
@@ -39,6 +40,7 @@ mod settings;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unique;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -58,6 +60,7 @@ use self::mapping::ColumnSpec;
 use self::row::{Kind as Held, Rows};
 use self::settings::PostgresOptions;
 use self::table::{TableError, TableNames, quoted};
+use self::unique::Unique;
 use crate::erasure::{Erased, Erasure};
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
@@ -113,6 +116,7 @@ struct PostgresSink {
     table: String,
     wanted: Vec<ColumnSpec>,
     cursor: Cursor,
+    unique: Option<Unique>,
     live: Option<Session>,
     /// The last record that is committed or was skipped intentionally; it and all earlier ones are not written again.
     held: Option<Position>,
@@ -165,6 +169,7 @@ impl PostgresSink {
             place: format!("sink `{name}`: database `{database}` at {host}:{}", connecting.get_port()),
             table: options.table_name(),
             cursor: Cursor::new(name, journal),
+            unique: options.unique.as_ref().map(|path| Unique::new(path, options.unique_window.duration())),
             options,
             connecting,
             wanted,
@@ -240,6 +245,9 @@ impl PostgresSink {
             }
         }
         self.cursor.prepare(&mut connection, &names, &self.options.cursor_name()).await?;
+        if let Some(unique) = &mut self.unique {
+            unique.prepare(&mut connection, &names, &self.options.unique_name()).await?;
+        }
         let columns: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
         let copy = format!("COPY {}({}) FROM STDIN", names.qualified(&self.table), columns.join(","));
         let retention = self.options.retention.map(|span| span.duration());
@@ -309,7 +317,15 @@ impl PostgresSink {
         {
             return Err(TransactionError::Moved);
         }
-        match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
+        let copied = match &self.unique {
+            None => copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await,
+            Some(unique) => {
+                let mut new = unique.admit(&mut transaction, records()).await?;
+                let records = records().filter(|record| unique.stores(*record, &mut new));
+                copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records).await
+            }
+        };
+        match copied {
             Ok(()) => Ok(transaction.commit().await?),
             Err(fault) => {
                 // The original error is what counts; a connection that can't even roll back fails at its next use.
@@ -426,14 +442,20 @@ impl Sink for PostgresSink {
     }
 
     async fn maintain(&mut self) -> Result<bool, SinkError> {
-        if self.options.retention.is_none() && !self.options.by_day() {
+        if self.options.retention.is_none() && !self.options.by_day() && self.unique.is_none() {
             return Ok(false);
         }
         let mut live = self.take()?;
         let until = Instant::now() + Duration::from_millis(limits::RETENTION_MS);
         let mut more = true;
         while more && Instant::now() < until {
-            let tended = live.days.maintain(&mut live.connection, &live.names, &self.table);
+            let tended = async {
+                let more = live.days.maintain(&mut live.connection, &live.names, &self.table).await?;
+                match &self.unique {
+                    Some(unique) => Ok::<bool, sqlx::Error>(unique.forget_old(&mut live.connection).await? || more),
+                    None => Ok(more),
+                }
+            };
             more = match timeout(self.patience(), tended).await {
                 Ok(Ok(more)) => more,
                 Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),

@@ -72,6 +72,14 @@ pub struct PostgresOptions {
     /// `day`: the table has a partition for each day (UTC), which retention drops whole.
     #[serde(default)]
     pub partition: Partition,
+    /// A field whose value is unique, such as `nats.id`: of records with the same value, only the first is stored,
+    /// whichever router wrote it. The values are in the table `{prefix}_unique`. Absent: every record is stored.
+    #[serde(default)]
+    #[schemars(length(min = 1), example = &"nats.id")]
+    pub unique: Option<String>,
+    /// How long the values of `unique` are remembered.
+    #[serde(default = "default_unique_window")]
+    pub unique_window: TimeSpan,
     /// Maximum number of records per transaction.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1, max = 50_000))]
@@ -129,6 +137,10 @@ fn default_search() -> bool {
     true
 }
 
+fn default_unique_window() -> TimeSpan {
+    TimeSpan(limits::POSTGRES_UNIQUE_WINDOW)
+}
+
 fn default_batch() -> usize {
     limits::POSTGRES_BATCH
 }
@@ -153,6 +165,11 @@ impl PostgresOptions {
     /// The table's name.
     pub fn table_name(&self) -> String {
         self.table.clone().unwrap_or_else(|| format!("{}_logs", self.prefix))
+    }
+
+    /// The name of the table that holds the values of `unique`.
+    pub fn unique_name(&self) -> String {
+        format!("{}_unique", self.prefix)
     }
 
     /// The name of the table that holds the cursors.

@@ -175,7 +175,7 @@ fn the_line_of_dockers_driver_is_the_message() {
         (&record["message"], &record["source"], &record["tag"]),
         (&"hello".into(), &"stderr".into(), &"web".into())
     );
-    assert!(record["line"].is_null());
+    assert_eq!(record["line"], Value::Null);
     let (records, _) =
         test_bodies::post(&PROTOCOL, EVENT, &[], r#"{"event":{"line":"a","source":"shop"}}"#).expect("taken");
     assert_eq!(records[0]["line"], "a");

@@ -8,7 +8,7 @@ use weir_sinks::BuildContext;
 
 use super::super::settings::SinkSettings;
 use super::super::{limits, raw};
-use super::place::{Location, has_unusable, hide_expanded};
+use super::place::{Location, has_unusable};
 use super::{Reader, chosen, level};
 use crate::parts;
 use weir_document::Diagnostic;
@@ -133,20 +133,9 @@ impl Reader<'_> {
         if has_unusable(&entry.node) {
             return;
         }
-        let Some(mut message) = options_error(sink, context, secrets) else {
-            return;
-        };
-        hide_expanded(&entry.node, &mut message);
-        let Value::Table(options) = &entry.node.value else {
-            return;
-        };
-        // Errors name the option, either quoted or as their first word.
-        let named = options.iter().find(|option| {
-            let key = &option.key;
-            message.contains(&format!("`{key}`")) || message.contains(&format!(": {key} "))
-        });
-        let span = named.map_or(&entry.node.span, |option| &option.node.span);
-        self.problems.push(Diagnostic::at(span.clone(), message));
+        if let Some(message) = options_error(sink, context, secrets) {
+            self.report_options(entry, message);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::reference::{common_keys, reference};
+use super::reference::{common_keys_of_sinks, common_keys_of_sources, reference};
 use super::{good, load_text};
 use crate::config::{load, schema};
 use weir_document::KEYWORDS;
@@ -70,10 +70,16 @@ fn every_key_has_a_description() {
 }
 
 #[test]
-fn sinks_do_not_define_common_keys() {
+fn sinks_and_sources_do_not_define_common_keys() {
     for kind in weir_sinks::KINDS {
         let own = (kind.schema)();
-        for key in common_keys() {
+        for key in common_keys_of_sinks() {
+            assert!(own["properties"].get(&key).is_none(), "{}: {key}", kind.name);
+        }
+    }
+    for kind in weir_sources::KINDS {
+        let own = (kind.schema)();
+        for key in common_keys_of_sources() {
             assert!(own["properties"].get(&key).is_none(), "{}: {key}", kind.name);
         }
     }
@@ -84,6 +90,14 @@ fn the_example_of_every_sink_type_is_valid() {
     for kind in weir_sinks::KINDS {
         let settings = good(kind.example);
         assert_eq!(settings.sinks[0].kind, kind.name);
+    }
+}
+
+#[test]
+fn the_example_of_every_source_type_is_valid() {
+    for kind in weir_sources::KINDS {
+        let settings = good(kind.example);
+        assert_eq!(settings.sources[0].kind, kind.name);
     }
 }
 
@@ -143,7 +157,7 @@ fn the_full_example_has_every_key_of_every_section() {
         let target = [property, &property["items"], named].iter().find_map(|place| place["$ref"].as_str());
         let section = target.and_then(|target| whole.pointer(target.trim_start_matches('#')));
         match section {
-            _ if name == "sink" => {}
+            _ if name == "sink" || name == "source" => {}
             Some(section) => {
                 let in_file = |key: &String| {
                     given.iter().any(|one| {

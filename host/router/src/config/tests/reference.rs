@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// All sections: top-level keys, each section, the common keys of sinks, and each sink type.
+/// All sections: top-level keys, each section, the common keys of sources and sinks, and each
+/// of their types.
 pub(super) fn reference(schema: &Value) -> String {
     let mut out = String::new();
     let mut top = schema.clone();
     if let Some(properties) = top["properties"].as_object_mut() {
         properties.retain(|_, property| target(schema, property).is_none());
         properties.remove("sink");
+        properties.remove("source");
         properties.remove("token");
     }
     section(&mut out, schema, "Outside any section", "", &top, &[]);
@@ -34,36 +36,46 @@ pub(super) fn reference(schema: &Value) -> String {
         let keys = target(schema, property).or_else(named).unwrap_or(property);
         section(&mut out, schema, header, text, keys, &[]);
     }
-    sinks(&mut out, schema);
+    kinds(&mut out, schema, "source", "Source", &common_keys_of_sources());
+    kinds(&mut out, schema, "sink", "Sink", &common_keys_of_sinks());
     out
 }
 
 /// The keys that all sinks have.
-pub(super) fn common_keys() -> Vec<String> {
-    let common = schemars::schema_for!(crate::config::raw::SinkCommon).to_value();
+pub(super) fn common_keys_of_sinks() -> Vec<String> {
+    common_keys(&schemars::schema_for!(crate::config::raw::SinkCommon).to_value())
+}
+
+/// The keys that all sources have.
+pub(super) fn common_keys_of_sources() -> Vec<String> {
+    common_keys(&schemars::schema_for!(crate::config::raw::SourceCommon).to_value())
+}
+
+fn common_keys(common: &Value) -> Vec<String> {
     let keys = common["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone());
     keys.chain(["type".to_owned()]).collect()
 }
 
-fn sinks(out: &mut String, schema: &Value) {
-    let kinds = schema["$defs"]["Sink"]["oneOf"].as_array();
-    let common = common_keys();
+/// The sections of all types of sinks or sources.
+fn kinds(out: &mut String, schema: &Value, what: &str, definition: &str, common: &[String]) {
+    let kinds = schema["$defs"][definition]["oneOf"].as_array();
     let common: Vec<&str> = common.iter().map(String::as_str).collect();
     for (index, kind) in kinds.into_iter().flatten().enumerate() {
         if index == 0 {
             let mut shared = kind.clone();
             shared["properties"]["type"] = serde_json::json!({
-                "type": "string", "description": "The kind of sink: one of those below.",
+                "type": "string", "description": format!("The kind of {what}: one of those below."),
             });
             if let Some(properties) = shared["properties"].as_object_mut() {
                 properties.retain(|key, _| common.contains(&key.as_str()));
             }
-            let text = schema["properties"]["sink"]["description"].as_str();
-            section(out, schema, "`[sink.NAME]`, whatever the type", text.unwrap_or_default(), &shared, &[]);
+            let text = schema["properties"][what]["description"].as_str();
+            let header = format!("`[{what}.NAME]`, whatever the type");
+            section(out, schema, &header, text.unwrap_or_default(), &shared, &[]);
         }
         let name = kind["title"].as_str().unwrap_or_default();
         let text = kind["description"].as_str().unwrap_or_default();
-        let header = format!("`[sink.NAME]` with `type = \"{name}\"`");
+        let header = format!("`[{what}.NAME]` with `type = \"{name}\"`");
         section(out, schema, &header, text, kind, &common);
     }
 }

@@ -219,6 +219,7 @@ fn the_command_line_overrides_the_file_and_modules_follow_their_folder() {
         data: Some("over".into()),
         filters_folder: Some("wasm".into()),
         insecure_open: true,
+        sources: Vec::new(),
     });
     assert_eq!(settings.http.listen.to_string(), "0.0.0.0:9");
     assert_eq!(settings.data, Path::new("over"));

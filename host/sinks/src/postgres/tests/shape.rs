@@ -145,3 +145,60 @@ async fn without_a_column_for_the_rest_values_that_would_be_cut_are_refused() {
     sink.deliver(&[frame(2, said("again", "3"))]).await.expect("the connection is as good as before");
     assert_eq!(server.ask("SELECT * FROM short"), "fits|1\nagain|3");
 }
+
+#[tokio::test]
+async fn a_unique_value_is_stored_once_whichever_router_brings_it() {
+    let server = Postgres::start();
+    let given = json!({ "unique": "bus.id", "linger": "0" });
+    let messages = |ids: &[&str]| {
+        let mut batch = Batch::new();
+        for id in ids {
+            let fields: &[(&str, &str)] = if id.is_empty() { &[] } else { &[("bus.id", id)] };
+            batch.push(&record(&[&[("message", *id)], fields].concat(), &[]));
+        }
+        batch
+    };
+    let mut one = started(&server, given.clone()).await;
+    one.deliver(&[frame(1, messages(&["a", "b", "a", "", ""]))]).await.expect("delivers");
+    let mut other = sink_of(&server, "j2", given);
+    other.start(u64::MAX).await.expect("starts");
+    other
+        .deliver(&[frame(1, messages(&["b", "c\0"])), frame(2, messages(&["c\u{fffd}", "d"]))])
+        .await
+        .expect("delivers");
+    one.deliver(&[frame(2, messages(&["c\0", "d", "e"]))]).await.expect("delivers");
+    let stored = server.ask("SELECT coalesce(extra_data->'bus'->>'id', '-') FROM weir_logs ORDER BY id");
+    assert_eq!(stored.lines().count(), 7, "{stored}");
+    assert_eq!(server.ask("SELECT count(*) FROM weir_unique"), "5");
+    server.ask("UPDATE weir_unique SET stored_at = now() - interval '8 days'");
+    assert!(!one.maintain().await.expect("forgets"), "there are no more");
+    assert_eq!(server.ask("SELECT count(*) FROM weir_unique"), "0");
+}
+
+#[tokio::test]
+async fn routers_that_write_the_same_unique_values_at_the_same_time_do_not_block_each_other() {
+    let server = Postgres::start();
+    let given = json!({ "unique": "bus.id", "linger": "0" });
+    let mut writers = Vec::new();
+    for journal in ["j1", "j2", "j3"] {
+        let mut sink = sink_of(&server, journal, given.clone());
+        sink.start(u64::MAX).await.expect("starts");
+        writers.push(tokio::spawn(async move {
+            let mut random = fastrand::Rng::new();
+            for sequence in 1..=20 {
+                let mut ids: Vec<u32> = (0..200).collect();
+                random.shuffle(&mut ids);
+                let mut batch = Batch::new();
+                for id in &ids[..100] {
+                    batch.push(&record(&[("message", "m"), ("bus.id", &id.to_string())], &[]));
+                }
+                sink.deliver(&[frame(sequence, batch)]).await.expect("delivers");
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.expect("it ends");
+    }
+    let counts = server.ask("SELECT count(*), count(DISTINCT extra_data->'bus'->>'id') FROM weir_logs");
+    assert_eq!(counts, "200|200");
+}

@@ -1,0 +1,38 @@
+//! Sources: records that Weir fetches, instead of waiting for somebody to send them.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `registry` | the kinds of sources, and tests that hold for each |
+//! | `source` | what a kind implements |
+//! | `destination` | where a source delivers to: retries, positions, defaults, counters |
+//! | `limits` | every limit with its reason |
+//! | `file/` | files that others write, such as logs |
+//! | `demo` | invented records of a small shop |
+//! | `stdin` | lines of standard input |
+//! | `exec` | lines that a command writes |
+//! | `process` | a command in a process group of its own, and its end |
+//! | `text` | bytes to lines, lines to records |
+//! | `nats/` | messages of NATS |
+//!
+//! A source that has positions, such as a file, hands them over with the records that end there. The router stores both in
+//! the same frame of its journal, so after a crash the source continues exactly there: nothing is lost or repeated.
+//!
+//! Invariants: a source reads on only when what it has read is durable or in its memory, within the limits of this crate;
+//! it never drops records because the router has no room; nothing here knows the journal.
+
+mod demo;
+mod destination;
+mod exec;
+mod file;
+pub mod limits;
+mod nats;
+mod process;
+mod registry;
+mod source;
+mod stdin;
+mod text;
+
+pub use destination::{Delivery, Destination, Origin, Position, Refused, Stopping, Store, describe_metrics};
+pub use registry::{BuildContext, KINDS, Kind, kind};
+pub use source::Source;
+pub use text::{Line, Lines};

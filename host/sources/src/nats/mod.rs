@@ -1,0 +1,300 @@
+//! The `nats` source: takes the messages of a JetStream stream, or of plain subjects, as records.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options; from a consumer or a subscription to the destination |
+//! | `message.rs` | a message as a record |
+//! | `seen.rs` | the messages of a stream that are stored |
+//!
+//! Of a stream: a durable pull consumer, created if missing, which any number of routers can share; the server gives each
+//! message to one of them. A message is acknowledged when its record is in the journal. What the server delivers again, to
+//! this router, is recognised by its number in the stream, which is stored with the record: **one router stores each
+//! message once**, whoever was killed. If a router dies, the others get what it had not acknowledged, which it may
+//! have stored; so for several routers with one database, the record carries the number too (`nats.id`), and the
+//! `postgres` sink can be told to store each once (`unique = "nats.id"`).
+//!
+//! Of plain subjects, the server keeps nothing: what is published while no router is subscribed is not received.
+
+mod message;
+mod seen;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_trait::async_trait;
+use futures::StreamExt;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use weir_document::Secret;
+use weir_document::units::TimeSpan;
+use weir_nats::{Access, Address, Certificates, Link};
+use weir_record::time::now_ns;
+use weir_record::{Batch, Composer};
+
+use self::message::Origin;
+use self::seen::Seen;
+use crate::destination::{Delivery, Destination, Position, Stopping};
+use crate::limits;
+use crate::registry::{Kind, options, schema_of};
+use crate::source::Source;
+
+/// The registration.
+pub(crate) const KIND: Kind = Kind {
+    name: "nats",
+    summary: "takes the messages of a NATS JetStream stream or of plain NATS subjects",
+    example: r#"[source.bus]
+type = "nats"
+url = "nats://localhost:4222"    # several: "nats://a:4222,nats://b:4222"
+stream = "LOGS"                  # without it, plain subjects: `subject`
+consumer = "weir"                # durable; routers with the same name share the messages
+"#,
+    schema: schema_of::<Options>,
+    build: |name, value, _| Nats::new(name, options(name, value)?).map(|source| Box::new(source) as Box<dyn Source>),
+};
+
+/// Options of a `nats` source.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    /// The server, `nats://host:4222` or `tls://host:4222`; several separated by commas.
+    url: Secret,
+    /// The JetStream stream whose messages are taken. Without it, plain subjects are subscribed to.
+    #[schemars(length(min = 1))]
+    stream: Option<String>,
+    /// The name of the durable consumer of `stream`, created if missing; for plain subjects, of the queue group. Routers
+    /// with the same name share the messages.
+    #[schemars(length(min = 1))]
+    consumer: String,
+    /// Which subjects: of a stream, all if this is left out.
+    #[schemars(length(min = 1), example = &"logs.>")]
+    subject: Option<String>,
+    /// What a message holds: one JSON object or one MessagePack map is a record (`auto` tells which, and takes anything
+    /// else as text); `json` and `msgpack` put anything else into the quarantine; `text` is the message of a record.
+    format: Format,
+    /// After this time, the server gives a message that is not acknowledged to a router again.
+    ack_wait: TimeSpan,
+    /// The user.
+    user: Option<String>,
+    /// The user's password.
+    password: Option<Secret>,
+    /// A token, in place of user and password.
+    token: Option<Secret>,
+    /// A `.creds` file with a JWT and its key.
+    credentials: Option<PathBuf>,
+    /// TLS, which a `tls://` in `url` requests too; here `ca` replaces the system's authorities.
+    tls: Option<Tls>,
+    /// Time limit for a connection or an answer.
+    timeout: TimeSpan,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            url: "nats://localhost:4222".to_owned().into(),
+            stream: None,
+            consumer: "weir".to_owned(),
+            subject: None,
+            format: Format::Auto,
+            ack_wait: TimeSpan(Duration::from_secs(30)),
+            user: None,
+            password: None,
+            token: None,
+            credentials: None,
+            tls: None,
+            timeout: TimeSpan(limits::NATS_TIMEOUT),
+        }
+    }
+}
+
+/// Files for TLS.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+struct Tls {
+    /// A PEM file with authorities.
+    ca: Option<PathBuf>,
+    /// A PEM file with Weir's own certificate, for servers that require one.
+    certificate: Option<PathBuf>,
+    /// A PEM file with the key of `certificate`.
+    key: Option<PathBuf>,
+}
+
+/// What a message holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Format {
+    Auto,
+    Json,
+    Msgpack,
+    Text,
+}
+
+struct Nats {
+    address: Address,
+    options: Options,
+}
+
+impl Nats {
+    fn new(name: &str, options: Options) -> Result<Nats, String> {
+        let refuse = |error: &str| Err(format!("source `{name}`: {error}"));
+        if options.stream.is_none() && options.subject.is_none() {
+            return refuse("set `stream`, or `subject` for plain subjects");
+        }
+        let is_name = |name: &str| !name.contains(['.', '*', '>', ' ', '/', '\\']);
+        if !options.stream.as_deref().is_none_or(is_name) || !is_name(&options.consumer) {
+            return refuse("names of streams and consumers contain no dots, spaces, slashes or wildcards");
+        }
+        if options.timeout.duration().is_zero() || options.ack_wait.duration() < limits::NATS_MIN_ACK_WAIT {
+            return refuse("`timeout` must be more than 0, and `ack_wait` at least 1s");
+        }
+        let tls = options.tls.clone().map(|Tls { ca, certificate, key }| Certificates { ca, certificate, key });
+        let access = Access {
+            url: Some(options.url.clone()),
+            user: options.user.clone(),
+            password: options.password.clone(),
+            token: options.token.clone(),
+            credentials: options.credentials.clone(),
+            tls,
+            timeout: options.timeout.duration(),
+        };
+        Ok(Nats { address: Address::new(&format!("source `{name}`"), access)?, options })
+    }
+
+    fn fault(&self, what: &str, error: &dyn std::fmt::Display) -> String {
+        format!("{}: {what}: {error}", self.address.place())
+    }
+
+    /// The consumer, and what identifies its stream: a stream that was deleted and made again counts from one.
+    async fn consumer(&self, link: &Link, stream: &str) -> Result<(PullConsumer, Vec<u8>), String> {
+        let found = link.context().get_stream(stream).await;
+        let found = found.map_err(|error| self.fault(&format!("stream `{stream}`"), &error))?;
+        let identity = format!("{stream} {}", found.cached_info().created.unix_timestamp_nanos());
+        let wanted = pull::Config {
+            durable_name: Some(self.options.consumer.clone()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.options.ack_wait.duration(),
+            filter_subject: self.options.subject.clone().unwrap_or_default(),
+            max_ack_pending: limits::NATS_PENDING,
+            ..pull::Config::default()
+        };
+        let consumer = found.get_or_create_consumer(&self.options.consumer, wanted).await;
+        let consumer =
+            consumer.map_err(|error| self.fault(&format!("consumer `{}`", self.options.consumer), &error))?;
+        let is_explicit = consumer.cached_info().config.ack_policy == AckPolicy::Explicit;
+        if !is_explicit {
+            let what = format!("consumer `{}`", self.options.consumer);
+            return Err(self.fault(&what, &"it must acknowledge each message (`ack_policy` explicit)"));
+        }
+        Ok((consumer, identity.into_bytes()))
+    }
+
+    async fn consume(&self, link: &Link, stream: &str, to: &Destination) -> Result<(), String> {
+        let (consumer, identity) = self.consumer(link, stream).await?;
+        let (now, before): (Vec<_>, Vec<_>) =
+            to.positions().await.into_iter().partition(|position| position.key == identity);
+        let mut seen =
+            now.iter().find_map(|position| position.value.as_deref()).map_or_else(Seen::default, Seen::decode);
+        // Of streams that were made again, or are no longer configured.
+        let mut forgotten: Vec<Position> =
+            before.into_iter().map(|position| Position { value: None, ..position }).collect();
+        let messages = consumer.stream().max_messages_per_batch(limits::BATCH_RECORDS).messages().await;
+        let messages = messages.map_err(|error| self.fault("can't take messages", &error))?;
+        let mut arrived = messages.ready_chunks(limits::BATCH_RECORDS);
+        while let Some(messages) = arrived.next().await {
+            let messages: Result<Vec<Message>, _> = messages.into_iter().collect();
+            let messages = messages.map_err(|error| self.fault("can't take messages", &error))?;
+            let mut rest = &messages[..];
+            while !rest.is_empty() {
+                let (mut delivery, taken) = self.delivery(rest, &mut seen, to)?;
+                if !delivery.batch.is_empty() || !delivery.bad.is_empty() {
+                    delivery.positions.append(&mut forgotten);
+                    delivery.positions.push(Position { key: identity.clone(), value: Some(seen.encode()) });
+                }
+                if to.deliver(delivery).await == Err(Stopping) {
+                    return Ok(());
+                }
+                let (stored, later) = rest.split_at(taken);
+                for message in stored {
+                    message.ack().await.map_err(|error| self.fault("can't acknowledge", &error))?;
+                }
+                rest = later;
+            }
+        }
+        Err(self.fault("can't take messages", &"the consumer was deleted"))
+    }
+
+    /// The records of the first of these messages that are not stored yet, up to the limits. Returns how many messages
+    /// that are.
+    fn delivery(&self, messages: &[Message], seen: &mut Seen, to: &Destination) -> Result<(Delivery, usize), String> {
+        let defaults = to.defaults(now_ns());
+        let mut batch = Batch::new();
+        let mut composer = Composer::new(&defaults, &mut batch);
+        let (mut taken, mut bytes) = (0, 0);
+        for message in messages {
+            if taken > 0 && bytes + message.payload.len() > limits::BATCH_BYTES {
+                break;
+            }
+            let info = message.info().map_err(|error| self.fault("not a message of a stream", &error))?;
+            taken += 1;
+            bytes += message.payload.len();
+            if seen.contains(info.stream_sequence) {
+                continue;
+            }
+            seen.insert(info.stream_sequence);
+            let origin = Origin { subject: &message.subject, stream: Some((info.stream, info.stream_sequence)) };
+            let composed = message::compose(&mut composer, self.options.format, &message.payload, &origin);
+            composed.map_err(|error| self.fault("can't read messages", &error))?;
+        }
+        let bad = composer.finish();
+        Ok((Delivery { batch, bad, positions: Vec::new() }, taken))
+    }
+
+    async fn subscribe(&self, link: &Link, subject: &str, to: &Destination) -> Result<(), String> {
+        let subscription = link.client().queue_subscribe(subject.to_owned(), self.options.consumer.clone()).await;
+        let subscription =
+            subscription.map_err(|error| self.fault(&format!("can't subscribe to `{subject}`"), &error))?;
+        let mut arrived = subscription.ready_chunks(limits::BATCH_RECORDS);
+        while let Some(messages) = arrived.next().await {
+            let defaults = to.defaults(now_ns());
+            let mut batch = Batch::new();
+            let mut composer = Composer::new(&defaults, &mut batch);
+            for message in &messages {
+                let origin = Origin { subject: &message.subject, stream: None };
+                let composed = message::compose(&mut composer, self.options.format, &message.payload, &origin);
+                composed.map_err(|error| self.fault("can't read messages", &error))?;
+            }
+            let bad = composer.finish();
+            if to.deliver(Delivery { batch, bad, positions: Vec::new() }).await == Err(Stopping) {
+                return Ok(());
+            }
+        }
+        Err(self.fault(&format!("can't receive from `{subject}`"), &"the subscription has ended"))
+    }
+}
+
+#[async_trait]
+impl Source for Nats {
+    async fn run(&self, to: Destination) -> Result<(), String> {
+        let mut link = tokio::select! {
+            link = self.address.connect(limits::NATS_PENDING as usize) => link?,
+            () = to.stopped() => return Ok(()),
+        };
+        let trouble = link.trouble();
+        let taking = async {
+            match (&self.options.stream, &self.options.subject) {
+                (Some(stream), _) => self.consume(&link, stream, &to).await,
+                (None, Some(subject)) => self.subscribe(&link, subject, &to).await,
+                (None, None) => Ok(()),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = to.stopped() => Ok(()),
+            taken = taking => taken,
+            trouble = trouble => Err(format!("{}: {trouble}", self.address.place())),
+        }
+    }
+}
