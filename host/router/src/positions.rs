@@ -135,7 +135,7 @@ fn encode(Key { source, key }: &Key, value: &[u8]) -> Bytes {
     let mut payload = Vec::with_capacity(6 + source.len() + key.len() + value.len());
     payload.extend_from_slice(&MARK);
     for part in [source.as_bytes(), key] {
-        // Far longer ones are refused before.
+        // The name of a section has at most 64 characters, and sources make keys of a few dozen bytes.
         payload.extend_from_slice(&(part.len() as u16).to_le_bytes());
         payload.extend_from_slice(part);
     }

@@ -17,9 +17,6 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// Log lines about records that have to wait: one per source in this time.
 pub const WAITING_LINE: Duration = Duration::from_secs(10);
 
-/// Bytes of the key of a position: the identity of a file or a container.
-pub const MAX_POSITION_KEY_BYTES: usize = 1 << 10;
-
 /// Bytes of a position.
 pub const MAX_POSITION_BYTES: usize = 64 << 10;
 
