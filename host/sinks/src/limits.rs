@@ -52,6 +52,10 @@ pub const OPEN_FILES: usize = 64;
 /// record.
 pub const LISTED_FILES: usize = 4096;
 
+/// Bytes of a file that are not synced, about. The journal is usually on the same disk, and its next sync waits until the
+/// disk has taken these as well: 4 MiB take it a few milliseconds, and a second of a flood 50 or more.
+pub const UNSYNCED_BYTES: u64 = 4 << 20;
+
 /// Bytes of one value substituted into a path.
 pub const PATH_VALUE_BYTES: usize = 100;
 

@@ -73,7 +73,8 @@ pub enum StoreError {
 struct Open {
     file: File,
     length: u64,
-    dirty: bool,
+    /// Bytes that were written since it was last synced.
+    unsynced: u64,
     used: u64,
 }
 
@@ -355,9 +356,13 @@ impl Store {
         self.clock += 1;
         if let Some(open) = self.open.get_mut(path) {
             open.used = self.clock;
-            open.dirty = true;
+            open.unsynced += bytes.len() as u64;
             self.disk.append(&mut open.file, path, bytes)?;
             open.length += bytes.len() as u64;
+            if open.unsynced >= limits::UNSYNCED_BYTES {
+                self.disk.sync(&open.file, path)?;
+                open.unsynced = 0;
+            }
         }
         Ok(())
     }
@@ -370,7 +375,7 @@ impl Store {
             let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
                 break;
             };
-            if let Some(open) = self.open.remove(&oldest).filter(|open| open.dirty) {
+            if let Some(open) = self.open.remove(&oldest).filter(|open| open.unsynced > 0) {
                 self.disk.sync(&open.file, &oldest)?;
             }
         }
@@ -382,7 +387,7 @@ impl Store {
             }
         };
         let file = self.disk.open(path)?;
-        self.open.insert(path.to_path_buf(), Open { file, length, dirty: false, used: self.clock });
+        self.open.insert(path.to_path_buf(), Open { file, length, unsynced: 0, used: self.clock });
         Ok(())
     }
 
@@ -399,7 +404,7 @@ impl Store {
     fn rotate(&mut self, path: &Path, name: &Path) -> Result<(), StoreError> {
         // The bytes must be durable under the new name before a position passes them, and afterwards the file is not
         // open.
-        if let Some(open) = self.open.remove(path).filter(|open| open.dirty) {
+        if let Some(open) = self.open.remove(path).filter(|open| open.unsynced > 0) {
             self.disk.sync(&open.file, path)?;
         }
         if self.disk.length(path)?.is_some() {
@@ -417,9 +422,9 @@ impl Store {
     /// Rule 2: makes everything durable and records that the files contain frames up to `sequence` (`None`: up to the
     /// journal's cursor). Returns true if files were rotated since the last position.
     pub fn position(&mut self, sequence: Option<u64>) -> Result<bool, StoreError> {
-        for (path, open) in self.open.iter_mut().filter(|(_, open)| open.dirty) {
+        for (path, open) in self.open.iter_mut().filter(|(_, open)| open.unsynced > 0) {
             self.disk.sync(&open.file, path)?;
-            open.dirty = false;
+            open.unsynced = 0;
         }
         for folder in &self.folders {
             self.disk.sync_folder(folder)?;
