@@ -59,6 +59,8 @@ pub enum Denied {
     Expired(String),
     #[error("too many wrong tokens came from this address; wait {} s", .0.as_secs().max(1))]
     TooMany(Duration),
+    #[error("too many wrong keys came from this address; wait {} s", .0.as_secs().max(1))]
+    TooManyKeys(Duration),
     #[error("the token `{name}` has the role {has}, and this needs {needs}")]
     Role { name: String, has: Role, needs: Role },
     #[error("the token `{name}` is not for {what}")]
@@ -83,7 +85,7 @@ impl Denied {
             | Denied::ExpiredCertificate
             | Denied::Over
             | Denied::Expired(_) => 401,
-            Denied::TooMany(_) | Denied::Limited { .. } => 429,
+            Denied::TooMany(_) | Denied::TooManyKeys(_) | Denied::Limited { .. } => 429,
             Denied::Role { .. } | Denied::Scope { .. } => 403,
         }
     }
@@ -91,7 +93,9 @@ impl Denied {
     /// When to come back, in whole seconds.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Denied::TooMany(wait) | Denied::Limited { wait, .. } => Some(Duration::from_secs(seconds(*wait))),
+            Denied::TooMany(wait) | Denied::TooManyKeys(wait) | Denied::Limited { wait, .. } => {
+                Some(Duration::from_secs(seconds(*wait)))
+            }
             _ => None,
         }
     }
@@ -183,6 +187,9 @@ pub struct Access {
     sessions: Mutex<Passes>,
     tickets: Mutex<Passes>,
     failures: Mutex<Failures>,
+    /// Wrong keys that people made up. They are counted apart, so that a program with a wrong token doesn't keep others
+    /// with the same address from showing a right key.
+    guesses: Mutex<Failures>,
     pub(crate) quotas: ArcSwap<AddressQuotas>,
     pub(crate) accounts: Mutex<Accounts>,
     pub(crate) sharing: Sharing,
@@ -201,6 +208,7 @@ impl Access {
             sessions: Mutex::new(Passes::sessions()),
             tickets: Mutex::new(Passes::tickets()),
             failures: Mutex::default(),
+            guesses: Mutex::default(),
             quotas: ArcSwap::from_pointee(AddressQuotas::new(&Quota::default())),
             accounts: Mutex::default(),
             sharing: Sharing::default(),
@@ -280,6 +288,20 @@ impl Access {
     /// Counts something else that was refused, like a wrong token. Returns false if the address has had too much refused.
     pub fn note_refusal(&self, address: IpAddr) -> bool {
         locked(&self.failures).add(address, Instant::now()).is_none()
+    }
+
+    /// Counts a wrong key or password. People make them up, so they could be guessed: see
+    /// [`admit_guess`](Self::admit_guess).
+    pub fn note_wrong_guess(&self, address: IpAddr) {
+        locked(&self.guesses).add(address, Instant::now());
+    }
+
+    /// Refuses an address that has shown too many wrong keys. Unlike a token, not even the right one is then accepted.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    pub fn admit_guess(&self, address: IpAddr) -> Result<(), Denied> {
+        locked(&self.guesses).wait(address, Instant::now()).map_or(Ok(()), |wait| Err(Denied::TooManyKeys(wait)))
     }
 
     /// Whether a caller's token is still valid.

@@ -36,6 +36,13 @@ impl Failures {
         (window.count > limits::MAX_FAILURES).then_some(wait)
     }
 
+    /// How long the address has to wait, if it has had too many.
+    pub fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let window = self.windows.get(&network(address))?;
+        let wait = limits::FAILURES_INTERVAL.checked_sub(now.duration_since(window.since))?;
+        (window.count > limits::MAX_FAILURES && !wait.is_zero()).then_some(wait)
+    }
+
     /// Removes those that are over, or the oldest.
     fn forget(&mut self, now: Instant) {
         self.windows.retain(|_, window| now.duration_since(window.since) < limits::FAILURES_INTERVAL);
@@ -58,7 +65,11 @@ mod tests {
         for _ in 0..limits::MAX_FAILURES {
             assert_eq!(failures.add(one, now), None);
         }
+        assert_eq!(failures.wait(one, now), None);
         assert_eq!(failures.add(one, now), Some(limits::FAILURES_INTERVAL));
+        assert_eq!(failures.wait(one, now), Some(limits::FAILURES_INTERVAL));
+        assert_eq!(failures.wait(other, now), None);
+        assert_eq!(failures.wait(one, now + limits::FAILURES_INTERVAL), None);
         assert_eq!(failures.add(other, now), None);
         assert_eq!(failures.add(one, now + limits::FAILURES_INTERVAL), None, "later, it begins anew");
     }

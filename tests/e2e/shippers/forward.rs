@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::clients::curl;
-use super::super::router::Router;
+use super::super::router::{Router, eventually};
 use super::given::{self, assert_has, entries, exchange, script};
 use super::{Client, all, arrived, confirm, home, listener, outcome};
 
@@ -103,6 +103,35 @@ fn a_wrong_key_and_a_wrong_password_are_the_clients_own_error() {
         "wrong credentials",
         "their own error: shared key mismatch",
     );
+}
+
+#[test]
+fn an_address_that_guesses_keys_has_to_wait() {
+    let home = home(&format!("{LISTEN}shared_key = \"k\"\n"));
+    let router = home.start();
+    // ["PING", "h", "s", "0", "", ""]
+    let guess = b"\x96\xa4PING\xa1h\xa1s\xa10\xa0\xa0";
+    let mut is_refused = false;
+    for number in 0..30 {
+        let mut stream = connect(&router);
+        // It may be closed already.
+        _ = stream.write_all(guess);
+        let mut said = Vec::new();
+        _ = stream.read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said);
+        is_refused = !said.contains("HELO");
+        assert!(is_refused || said.contains("shared key mismatch"), "{said}");
+        if is_refused {
+            assert!(number >= 20, "the first ones are asked");
+            break;
+        }
+    }
+    assert!(is_refused);
+    eventually("the reason is logged, within a second", || {
+        drop(connect(&router));
+        router.stderr().contains("too many wrong keys came from this address")
+    });
+    outcome("forward", "raw bytes", "wrong credentials, many times", "its address has to wait");
 }
 
 #[test]

@@ -21,7 +21,8 @@
 //! same `chunk` arrives once.
 //!
 //! With a `shared_key`, a connection begins with the handshake (HELO, PING, PONG); with `users` too, the sender also
-//! shows a name and a password. Neither is ever sent, only a hash with a nonce.
+//! shows a name and a password. Neither is ever sent, only a hash with a nonce. An address that shows too many wrong ones
+//! has to wait before it may try again.
 //!
 //! Invariants: each acknowledgement is one write; a message that can't be read closes the connection before anything of
 //! it is stored.
@@ -52,6 +53,7 @@ const MALFORMED: &str = "it sent something that is not Fluent Forward";
 pub(crate) async fn serve(session: &Session, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
     let mut reader = Reader::new(session, stream)?;
     if session.listener.options.shared_key.is_some() {
+        session.admit_guess()?;
         let shaken = timeout(session.listener.handshake_timeout(), shake_hands(session, &mut reader));
         match shaken.await.map_err(|_| "its handshake took too long")?? {
             true => {}

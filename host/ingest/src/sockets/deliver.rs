@@ -127,9 +127,14 @@ impl Session {
         }
     }
 
+    /// Refuses a sender whose address has shown too many wrong keys or passwords, before it shows another.
+    pub(crate) fn admit_guess(&self) -> Result<(), String> {
+        self.listener.shared.access.admit_guess(self.address).map_err(|denied| denied.to_string())
+    }
+
     /// Counts a wrong key or password of this address. Returns why its connection is closed.
     pub(crate) fn refused_credentials(&self, reason: &str) -> String {
-        self.listener.shared.access.note_refusal(self.address);
+        self.listener.shared.access.note_wrong_guess(self.address);
         reason.to_owned()
     }
 
