@@ -1,5 +1,8 @@
 //! Messages of a bus are stored once, whoever is killed, and however many routers share them.
 
+mod mqtt;
+mod redis;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;

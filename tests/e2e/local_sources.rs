@@ -34,6 +34,17 @@ fn wait_for_rows(home: &Home, count: usize) {
     eventually("the records are in SQLite", || rows(home, "1").len() >= count);
 }
 
+/// A process that ends with the test, whatever its result.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // Both fail if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The command lines of processes that contain a text.
 fn processes_with(text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -114,16 +125,16 @@ fn what_an_application_says_at_a_common_interrupt_is_stored() {
     // Both get the signal; the application writes after it.
     let script = "trap 'sleep 0.1; echo bye; exit 0' INT; echo hello; while :; do sleep 0.05; done";
     let mut application =
-        Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        Ends(Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap());
     let mut command = weir();
     command.current_dir(home.path("")).args(["run", "--listen", "127.0.0.1:0", "--stdin"]);
-    let router = command.stdin(application.stdout.take().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let router = command.stdin(application.0.stdout.take().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let router = router.spawn().unwrap();
     wait_for_rows(&home, 1);
-    for process in [application.id(), router.id()] {
+    for process in [application.0.id(), router.id()] {
         assert!(Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap().success());
     }
-    application.wait().unwrap();
+    application.0.wait().unwrap();
     let output = router.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(output.stdout, b"hello\nbye\n");

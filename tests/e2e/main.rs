@@ -10,6 +10,7 @@
 //! | `attacks.rs` | hostile senders: each costs little, and others are served |
 //! | `api.rs` | searches over HTTP and with `weir query` |
 //! | `buses.rs` | messages of a bus are stored once, whoever is killed, and however many routers share them |
+//! | `kafka.rs` | messages of Kafka topics are stored once, whoever is killed, and however many routers share a group |
 //! | `sources.rs` | sources are added, changed and removed while the router runs; the demonstration |
 //! | `chain.rs` | five bundled filters work together in one chain |
 //! | `changes.rs` | the JavaScript and Python SDKs send back exactly a filter's changes |
@@ -17,6 +18,8 @@
 //! | `limits.rs` | limits of addresses and tokens: refusals, reloads, and that others don't notice |
 //! | `live.rs` | the live stream, as real clients get it: exact, resumable, contained |
 //! | `local_sources.rs` | standard input, commands, and applications under `weir exec`: nothing lost, nothing left over |
+//! | `journald.rs` | the journal of systemd through the real `journalctl`: every entry once |
+//! | `docker.rs` | containers of a real Docker engine: every line that it kept, once |
 //! | `shippers.rs` | unmodified clients of other systems, one file for each protocol |
 //! | `small_clients.rs` | the clients of `examples/clients` against a router that is up, away, hung or killed |
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
@@ -67,6 +70,7 @@ mod commands;
 mod control;
 mod delivery;
 mod disk;
+mod docker;
 mod docs;
 mod docs_configuration;
 mod encryption;
@@ -79,6 +83,8 @@ mod first_minutes;
 mod helpers;
 mod hostile;
 mod house;
+mod journald;
+mod kafka;
 mod kill;
 mod languages;
 mod limits;

@@ -1,7 +1,7 @@
 //! No secret of a configuration leaves it: a test plants one in every option that takes one, in tokens and in the
 //! environment, lets servers refuse and repeat it, and looks for it in everything that Weir says.
 //!
-//! The options come from the registry of sinks. An option that the test can't plant makes it fail.
+//! The options come from the registries of sinks and of sources. An option that the test can't plant makes it fail.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -25,8 +25,50 @@ const READER: &str = "planted-reader-token-0123456789";
 const LISTENER: [&str; 2] = ["planted-shared-key-0123456789", "planted-password-0123456789"];
 /// A variable of a command's environment.
 const COMMAND: &str = "planted-variable-0123456789";
+/// The password of a source.
+const BUS: &str = "planted-kafka-0123456789";
 /// The password of a proxy.
 const PROXY: &str = "planted-proxy-0123456789";
+
+/// The secret options of sources, but for the environment of commands, and for `kafka`, which sends its password only to
+/// what answers as a broker does: see `kafka.rs`.
+fn source_options() -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    for kind in weir_sources::KINDS.iter().filter(|kind| !["exec", "kafka"].contains(&kind.name)) {
+        let mut schema = (kind.schema)();
+        weir_document::without_null(&mut schema);
+        for (name, property) in schema["properties"].as_object().expect("properties") {
+            if count_secrets(property) > 0 {
+                assert!(is_secret(property), "{}.{name}: plant it", kind.name);
+                all.push((kind.name, name.clone()));
+            }
+        }
+    }
+    all
+}
+
+fn source_secret(kind: &str, option: &str) -> String {
+    format!("planted-source-{kind}-{option}-0123456789")
+}
+
+/// A source that uses its secret option, with a server on that port.
+fn source_section(name: &str, kind: &str, option: &str, port: u16) -> String {
+    let secret = source_secret(kind, option);
+    let more = match kind {
+        "nats" => "stream = 'LOGS'\n",
+        "redis" => "streams = ['events']\n",
+        "mqtt" => "topics = ['log']\n",
+        kind => panic!("{kind}: say what it needs, and which server refuses it"),
+    };
+    let login = match option {
+        "url" => format!("url = '{kind}://weir:{secret}@127.0.0.1:{port}'\n"),
+        option => {
+            let user = if option == "password" { "user = 'weir'\n" } else { "" };
+            format!("url = '{kind}://127.0.0.1:{port}'\n{user}{option} = '{secret}'\n")
+        }
+    };
+    format!("[source.{name}]\ntype = '{kind}'\n{more}{login}")
+}
 
 /// An option that takes a secret.
 struct SecretOption {
@@ -132,6 +174,8 @@ impl Echo {
         let answer: fn(&mut TcpStream) -> std::io::Result<Vec<u8>> = match scheme {
             "postgres" => as_postgres,
             "nats" => as_nats,
+            "redis" => as_redis,
+            "mqtt" => as_mqtt,
             _ => as_http,
         };
         let all = heard.clone();
@@ -195,6 +239,26 @@ fn as_nats(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     // The client may have gone; what it said counts.
     _ = client.write_all(format!("-ERR 'no permission for {text}'\r\n").as_bytes());
     Ok(said)
+}
+
+fn as_redis(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut piece = [0; 4096];
+    let read = client.read(&mut piece)?;
+    let text = String::from_utf8_lossy(&piece[..read]).replace(['\r', '\n'], " ");
+    client.write_all(format!("-ERR no permission for {text}\r\n").as_bytes())?;
+    Ok(piece[..read].into())
+}
+
+/// MQTT 5, which has a text beside the code.
+fn as_mqtt(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut piece = [0; 4096];
+    let read = client.read(&mut piece)?;
+    // At most 100 bytes, so that every length fits into one byte.
+    let said = String::from_utf8_lossy(&piece[read.saturating_sub(100)..read]).into_owned();
+    let length = said.len() as u8;
+    client.write_all(&[0x20, length + 6, 0, 0x87, length + 3, 0x1f, 0, length])?;
+    client.write_all(said.as_bytes())?;
+    Ok(piece[..read].into())
 }
 
 fn as_postgres(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
@@ -373,6 +437,10 @@ fn configuration(options: &[SecretOption], servers: &dyn Fn(&str) -> u16) -> Str
     );
     let [key, password] = LISTENER;
     text.push_str(&format!("shared_key = '{key}'\nusers = {{ shop = '{password}' }}\n"));
+    text.push_str(&format!(
+        "[source.kafka]\ntype = 'kafka'\nbrokers = ['127.0.0.1:1']\ntopics = ['a']\nsasl = 'PLAIN'\nuser = 'weir'\n\
+         password = '{BUS}'\n"
+    ));
     for (name, command) in [("command", "false"), ("absent", "./no-such-program")] {
         text.push_str(&format!(
             "[source.{name}]\ntype = 'exec'\ncommand = ['{command}']\nenvironment = {{ KEY = '{COMMAND}' }}\n"
@@ -389,6 +457,10 @@ fn configuration(options: &[SecretOption], servers: &dyn Fn(&str) -> u16) -> Str
         text.push_str(&section(&name, &option.table(servers(scheme(option.kind)))));
         text.push_str(&section(&format!("{name}_down"), &option.table(closed)));
     }
+    for (kind, option) in source_options() {
+        text.push_str(&source_section(&format!("{kind}_{option}"), kind, &option, servers(kind)));
+        text.push_str(&source_section(&format!("{kind}_{option}_down"), kind, &option, closed));
+    }
     // The reason for a refused record is in quarantine.
     let mut refused = SecretOption { kind: weir_sinks::kind("http").unwrap(), name: "token".into(), is_table: false }
         .table(servers("http"));
@@ -400,7 +472,7 @@ fn configuration(options: &[SecretOption], servers: &dyn Fn(&str) -> u16) -> Str
 fn no_secret_is_shown_when_servers_refuse_and_repeat_it() {
     let options = SecretOption::all();
     assert!(options.len() >= 15, "{}", options.len());
-    let servers = ["http", "nats", "postgres"].map(|scheme| (scheme, Echo::start(scheme)));
+    let servers = ["http", "nats", "postgres", "redis", "mqtt"].map(|scheme| (scheme, Echo::start(scheme)));
     let server = |scheme: &str| servers.iter().find(|(name, _)| *name == scheme).map(|(_, echo)| echo).unwrap();
     let home = Home::with(&configuration(&options, &|scheme| server(scheme).port));
     std::fs::write(home.path("reader"), READER).unwrap();
@@ -427,6 +499,17 @@ fn no_secret_is_shown_when_servers_refuse_and_repeat_it() {
         let is_heard = heard.contains(&secret) || heard.contains(&base64(user.as_bytes(), 0)[..40]);
         assert!(is_heard, "{}.{} did not reach its server:\n{heard}", option.kind.name, option.name);
     }
+    let sources = source_options();
+    assert!(sources.len() >= 7, "{sources:?}");
+    for (kind, option) in &sources {
+        let secret = source_secret(kind, option);
+        assert!(heard.contains(&secret), "{kind}.{option} did not reach its server:\n{heard}");
+    }
+    let health = get(&router, "/health").json();
+    for kind in ["redis", "mqtt"] {
+        let of_kind = health["sources"].as_array().unwrap().iter().filter(|source| source["type"] == kind);
+        assert!(of_kind.filter(|source| source["error"].to_string().contains("[secret]")).count() >= 2, "{health:#}");
+    }
     let errors = sink_errors(&router);
     assert!(errors.iter().filter(|(_, error)| error.contains("[secret]")).count() >= 10, "{errors:#?}");
 
@@ -439,7 +522,10 @@ fn no_secret_is_shown_when_servers_refuse_and_repeat_it() {
     assert!(log.contains("TRACE"), "the log is as verbose as it can be");
     said.add("the log", log);
     let secrets = options.iter().map(SecretOption::secret).chain([ADMIN, READER].map(str::to_owned));
-    said.check(&secrets.chain(LISTENER.map(str::to_owned)).chain([COMMAND.to_owned()]).collect::<Vec<_>>());
+    let secrets = secrets.chain(sources.iter().map(|(kind, option)| source_secret(kind, option)));
+    said.check(
+        &secrets.chain(LISTENER.map(str::to_owned)).chain([COMMAND, BUS].map(str::to_owned)).collect::<Vec<_>>(),
+    );
 }
 
 #[test]

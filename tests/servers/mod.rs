@@ -5,10 +5,14 @@
 #![allow(dead_code, reason = "no test uses every server")]
 
 pub mod certificates;
+pub mod docker;
 pub mod influx;
 pub mod intake;
+pub mod kafka;
+pub mod mosquitto;
 pub mod nats;
 pub mod postgres;
+pub mod redis;
 pub mod vendors;
 pub mod victoria;
 

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use weir_ingest::Refusal;
 use weir_record::Aliases;
+use weir_sinks::Secrets;
 use weir_sources::{BuildContext, Delivery, Destination, Origin, Position, Refused, Source, Store};
 
 use crate::config::SourceSettings;
@@ -119,7 +120,10 @@ impl SourceSet {
         };
         let to = Destination::new(&settings.name, origin, self.store.clone(), stopping);
         let state = Arc::new(Mutex::new(State::Running));
-        let task = tokio::spawn(keep_running(source.into(), to, state.clone()));
+        // The errors of a source may repeat what a server says, which may repeat what it was sent.
+        let schema = weir_sources::kind(&settings.kind).map(|kind| (kind.schema)()).unwrap_or_default();
+        let secrets = Secrets::of(&schema, &settings.options);
+        let task = tokio::spawn(keep_running(source.into(), to, state.clone(), secrets));
         self.running.push(Running { settings, state, stop, task });
     }
 
@@ -174,7 +178,7 @@ impl Running {
 }
 
 /// Runs a source, again after each failure, until it is stopped or has nothing more.
-async fn keep_running(source: Arc<dyn Source>, to: Destination, state: Arc<Mutex<State>>) {
+async fn keep_running(source: Arc<dyn Source>, to: Destination, state: Arc<Mutex<State>>, secrets: Secrets) {
     let mut pauses = Pauses::new(Instant::now());
     loop {
         let (run, destination) = (source.clone(), to.clone());
@@ -188,6 +192,7 @@ async fn keep_running(source: Arc<dyn Source>, to: Destination, state: Arc<Mutex
             Ok(Err(reason)) => reason,
             Err(error) => format!("it panicked: {error}"),
         };
+        let reason = secrets.scrub(&reason);
         let pause = pauses.next(Instant::now());
         tracing::error!("source `{}` failed and starts again in {pause:?}: {reason}", to.name());
         *lock(&state) = State::Failed(reason);

@@ -11,7 +11,7 @@
 //! | `condition.rs` | conditions on records in the options of sinks |
 //! | `erasure.rs` | what is erased from the sinks, on request |
 //! | `registry.rs` | the kinds of sinks, one line each |
-//! | `scrub.rs` | removes the secrets of a sink's options from its errors |
+//! | `scrub.rs` | removes the secrets of a sink's or a source's options from its errors |
 //! | `console/` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
@@ -107,5 +107,6 @@ pub use runner::{
     ErrorKind, FALLBACK_MARK, FallbackQueues, FallbackStatus, HeldSink, Replay, Replayed, RunnerOptions, RunningSink,
     State, Status, Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,
 };
+pub use scrub::Secrets;
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -1,4 +1,4 @@
-//! Removes the secrets of a sink's options from its errors, which are logged, stored in quarantine and shown to everyone
+//! Removes the secrets of a sink's or a source's options from its errors, which are logged, stored in quarantine and shown to everyone
 //! who may see the state of the router. A server may repeat in an answer what it was sent.
 //!
 //! Which options are secrets is in the schema (`weir_document::Secret`). Removed are the secret as it is configured, the
@@ -25,10 +25,11 @@ const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 
 /// The texts that must not be shown.
 #[derive(Default)]
-pub(crate) struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
     /// The secrets in options of that schema.
+    #[must_use]
     pub fn of(schema: &Value, options: &Value) -> Secrets {
         let mut secrets = Secrets::default();
         secrets.collect(schema, schema, options);
@@ -109,6 +110,7 @@ impl Secrets {
     }
 
     /// The text without secrets, nor long beginnings of them: a text may end in the middle of one.
+    #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {

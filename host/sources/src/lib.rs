@@ -10,9 +10,18 @@
 //! | `demo` | invented records of a small shop |
 //! | `stdin` | lines of standard input |
 //! | `exec` | lines that a command writes |
+//! | `docker/` | containers of a Docker engine |
+//! | `journald/` | the journal of systemd |
+//! | `parts` | lines of containers that were kept in parts |
 //! | `process` | a command in a process group of its own, and its end |
 //! | `text` | bytes to lines, lines to records |
 //! | `nats/` | messages of NATS |
+//! | `redis/` | entries of Redis streams |
+//! | `mqtt/` | messages of MQTT |
+//! | `message` | a message of a bus as a record |
+//! | `identity` | the name of this router at a server that keeps something for it |
+//! | `socket` | a connection to a server that a URL names, for sources that speak a protocol themselves |
+//! | `kafka/` | messages of Kafka topics |
 //!
 //! A source that has positions, such as a file, hands them over with the records that end there. The router stores both in
 //! the same frame of its journal, so after a crash the source continues exactly there: nothing is lost or repeated.
@@ -22,12 +31,21 @@
 
 mod demo;
 mod destination;
+mod docker;
 mod exec;
 mod file;
+mod identity;
+mod journald;
+mod kafka;
 pub mod limits;
+mod message;
+mod mqtt;
 mod nats;
+mod parts;
 mod process;
+mod redis;
 mod registry;
+mod socket;
 mod source;
 mod stdin;
 mod text;

@@ -32,6 +32,63 @@ pub const NATS_PENDING: i64 = 20_000;
 /// Runs of messages that one router remembers, of a stream that several share: 16 bytes each, in every frame.
 pub const NATS_RANGES: usize = 1_000;
 
+/// Default for the time limit of a connection to a broker of Kafka, or of an answer: as for NATS.
+pub const KAFKA_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Default for how long a member of a group may be silent: a dead router's partitions wait for so long, and a stalled
+/// disk must not cost a living one its partitions.
+pub const KAFKA_SESSION: Duration = Duration::from_secs(10);
+
+/// The shortest of these times. Most clusters allow no less than 6 s.
+pub const KAFKA_MIN_SESSION: Duration = Duration::from_secs(1);
+
+/// How long the members of a group may take to join again: longer than any of them needs to store what it has read.
+pub const KAFKA_REBALANCE: Duration = Duration::from_secs(60);
+
+/// How long a member stores what it has read before it joins again. Less than the others wait.
+pub const KAFKA_LAST: Duration = Duration::from_secs(30);
+
+/// How long a source that is to stop may store what it has read, commit and leave its group. Less than the router waits.
+pub const KAFKA_LEAVE: Duration = Duration::from_secs(5);
+
+/// Attempts to join a group whose members change meanwhile.
+pub const KAFKA_JOINS: usize = 10;
+
+/// How often offsets are committed: what routers that take over read again.
+pub const KAFKA_COMMIT: Duration = Duration::from_secs(1);
+
+/// How often new topics and partitions are looked for.
+pub const KAFKA_REFRESH: Duration = Duration::from_secs(30);
+
+/// The pause before the leaders of partitions are looked for again: electing one takes a moment.
+pub const KAFKA_MOVED: Duration = Duration::from_millis(200);
+
+/// The same for partitions that have none.
+pub const KAFKA_LEADERLESS: Duration = Duration::from_secs(1);
+
+/// How long the other brokers are read on when one has failed.
+pub const KAFKA_TOGETHER: Duration = Duration::from_secs(5);
+
+/// How long a broker may wait for messages before it answers.
+pub const KAFKA_WAIT: Duration = Duration::from_millis(500);
+
+/// Bytes that a broker is asked for at once, and of one partition: thousands of messages, so that asking costs little. Two
+/// answers of each broker are in memory. A broker sends a larger batch nevertheless.
+pub const KAFKA_FETCH_BYTES: i32 = 4 << 20;
+pub const KAFKA_PARTITION_BYTES: i32 = 1 << 20;
+
+/// Bytes of any answer: far more than brokers accept from producers as one batch (1 MiB by default).
+pub const KAFKA_ANSWER_BYTES: usize = 64 << 20;
+
+/// Bytes of a batch without its compression.
+pub const KAFKA_BATCH_BYTES: usize = 64 << 20;
+
+/// Bytes of the name of a topic, as Kafka limits them, and of a group.
+pub const KAFKA_NAME_BYTES: usize = 249;
+
+/// Rounds of SCRAM that a broker may ask for: half a second's work. Usual are 4,096 to 16,384.
+pub const KAFKA_SCRAM_ROUNDS: u32 = 1 << 20;
+
 /// Files of a source of type `file`; each takes about 2 KiB of memory.
 pub const FILES: usize = 20_000;
 
@@ -115,3 +172,84 @@ pub const COMMAND_LINGER: Duration = Duration::from_secs(1);
 
 /// The shortest interval at which a command is run: starting a process takes milliseconds.
 pub const COMMAND_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Bytes of an entry of systemd's journal; its last field may exceed it. Half of what a record may have.
+pub const MAX_ENTRY_BYTES: usize = 512 << 10;
+
+/// Bytes of the name of one of its fields: four times what systemd allows.
+pub const MAX_FIELD_NAME_BYTES: usize = 256;
+
+/// Bytes of the error of a program that are reported.
+pub const MAX_ERROR_BYTES: u64 = 1 << 10;
+
+/// Bytes of one entry of a container's log: far more than the 16 KiB at which the engine splits lines.
+pub const MAX_FRAME_BYTES: usize = 2 << 20;
+
+/// Bytes of an answer of the Docker engine that is read whole: a list of a few thousand containers.
+pub const MAX_ENGINE_ANSWER: usize = 32 << 20;
+
+/// How long it may take to answer. Busy engines have been seen to need seconds.
+pub const ENGINE_ANSWER: Duration = Duration::from_secs(30);
+
+/// Containers that are read at a time: each takes a connection, and a file in the engine.
+pub const DOCKER_CONTAINERS: usize = 4_096;
+
+/// Bytes of the parts into which engines split a line, but for the last: Docker, containerd and CRI-O.
+pub const CONTAINER_PART_BYTES: usize = 16 << 10;
+
+/// Bytes of a container's log file within which an incomplete line is waited for: four of the longest lines.
+pub const OPEN_LINE_BYTES: usize = 1 << 20;
+
+/// Nanoseconds by which the times of a container's entries may be out of order: its streams are read by different threads.
+pub const DOCKER_WINDOW: i64 = 2_000_000_000;
+
+/// Entries within that time that are remembered, 16 bytes each. Beyond it, the time is shorter.
+pub const DOCKER_WINDOW_ENTRIES: usize = 16_384;
+
+/// How long complete lines wait for the rest of an incomplete one, which the engine has split. It writes all parts at once.
+pub const CONTAINER_PART: Duration = Duration::from_secs(1);
+
+/// The pause before a container is tried again that can't be read; it doubles up to the next.
+pub const DOCKER_RETRY_FIRST: Duration = Duration::from_millis(50);
+
+/// The longest of these pauses.
+pub const DOCKER_RETRY_LONGEST: Duration = Duration::from_secs(10);
+
+/// Default for the time limit of connecting to Redis or MQTT and of an answer, for the same reasons as that of NATS.
+pub const BUS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes that are read of a value of a message: more than a record may have, so that what is cut goes to quarantine.
+pub const BUS_VALUE_BYTES: usize = 2 << 20;
+
+/// How long a read from Redis waits for new entries, before others are looked for that dead consumers have left.
+pub const REDIS_WAIT: Duration = Duration::from_secs(5);
+
+/// The shortest `take_over`: storing a batch takes longer than less.
+pub const REDIS_MIN_TAKE_OVER: Duration = Duration::from_secs(1);
+
+/// Runs of entries that one router remembers, of a stream that several share: 32 bytes each, in every frame.
+pub const REDIS_RANGES: usize = 1_000;
+
+/// Bytes of a reply of Redis that are kept; a larger one is read again in smaller parts.
+pub const REDIS_REPLY_BYTES: usize = 64 << 20;
+
+/// The largest length that a reply may name: what Redis itself allows for a value.
+pub const REDIS_LENGTH: usize = 512 << 20;
+
+/// Bytes of a line of a reply: errors repeat parts of commands.
+pub const REDIS_LINE_BYTES: u64 = 64 << 10;
+
+/// How deep the lists of a reply may nest. Those of streams have four levels.
+pub const REDIS_DEPTH: usize = 8;
+
+/// The interval within which an MQTT server gets a packet, in seconds; half of it while nothing else is sent.
+pub const MQTT_KEEP_ALIVE_SECONDS: u16 = 60;
+
+/// Messages that an MQTT server sends before they are acknowledged: a batch. Version 3.1.1 can't say so to the server.
+pub const MQTT_IN_FLIGHT: u16 = 1_000;
+
+/// Bytes of a topic: 64 of them fit into a position; MQTT itself allows 65,535.
+pub const MQTT_TOPIC_BYTES: usize = 512;
+
+/// How long a stop waits until an MQTT server has read the last acknowledgements. Less than the router waits for a source.
+pub const MQTT_GOODBYE: Duration = Duration::from_secs(2);

@@ -34,8 +34,18 @@ pub struct BuildContext {
 }
 
 /// Every kind, in the order of the documentation.
-pub static KINDS: &[Kind] =
-    &[crate::file::KIND, crate::stdin::KIND, crate::exec::KIND, crate::nats::KIND, crate::demo::KIND];
+pub static KINDS: &[Kind] = &[
+    crate::file::KIND,
+    crate::stdin::KIND,
+    crate::exec::KIND,
+    crate::docker::KIND,
+    crate::journald::KIND,
+    crate::nats::KIND,
+    crate::redis::KIND,
+    crate::mqtt::KIND,
+    crate::kafka::KIND,
+    crate::demo::KIND,
+];
 
 /// The kind of that name.
 #[must_use]

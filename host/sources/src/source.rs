@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::destination::Destination;
+use crate::destination::{Destination, Stopping};
 
 /// A source of records, ready to run.
 #[async_trait]
@@ -16,4 +16,32 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Why it can't go on. The router runs it again after a pause, which grows.
     async fn run(&self, to: Destination) -> Result<(), String>;
+}
+
+/// Why a run ends, within a source.
+pub(crate) enum End {
+    Stopping,
+    Failed(String),
+}
+
+impl End {
+    /// What [`Source::run`] returns.
+    pub fn into_result(self) -> Result<(), String> {
+        match self {
+            End::Stopping => Ok(()),
+            End::Failed(reason) => Err(reason),
+        }
+    }
+}
+
+impl From<Stopping> for End {
+    fn from(Stopping: Stopping) -> End {
+        End::Stopping
+    }
+}
+
+impl From<String> for End {
+    fn from(reason: String) -> End {
+        End::Failed(reason)
+    }
 }

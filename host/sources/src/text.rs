@@ -100,14 +100,8 @@ pub(crate) fn content(
     before: impl Fn(&mut Composer<'_, '_>) -> Result<(), ComposeError>,
 ) -> Result<(), ComposeError> {
     before(composer)?;
-    if !line.is_partial && line.text.trim_ascii_start().starts_with(b"{") {
-        match composer.json_object(line.text.trim_ascii_end()) {
-            Err(error) if error.is_syntax() => {
-                composer.begin();
-                before(composer)?;
-            }
-            read => return read,
-        }
+    if !line.is_partial && object(composer, line.text, &before)? {
+        return Ok(());
     }
     if line.is_partial {
         composer.entry(b"partial", |value| {
@@ -117,6 +111,26 @@ pub(crate) fn content(
     }
     composer.message(line.text);
     Ok(())
+}
+
+/// Adds the entries of a JSON object to the record that was begun with `before`. If the text is none, the record is as it
+/// was, and the result is false.
+pub(crate) fn object(
+    composer: &mut Composer<'_, '_>,
+    text: &[u8],
+    before: impl Fn(&mut Composer<'_, '_>) -> Result<(), ComposeError>,
+) -> Result<bool, ComposeError> {
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Ok(false);
+    }
+    match composer.json_object(text.trim_ascii_end()) {
+        Err(error) if error.is_syntax() => {
+            composer.begin();
+            before(composer)?;
+            Ok(false)
+        }
+        read => read.map(|()| true),
+    }
 }
 
 #[cfg(test)]

@@ -1,46 +1,80 @@
 //! Makes a record of the text of a line.
 
-use weir_record::{Composer, SyntaxError};
+use weir_record::{ComposeError, Composer, SyntaxError};
 
+use super::container::Found;
 use super::options::Format;
+use crate::text::{Line, content, object};
+
+/// The field with the path of the file, and the path.
+type File<'f> = Option<(&'f str, &'f [u8])>;
 
 /// Appends the record of a text. `piece` is the number of a piece of a line, or 0.
 pub(super) fn compose(
     composer: &mut Composer<'_, '_>,
     format: Format,
-    file: Option<(&str, &[u8])>,
+    file: File<'_>,
     text: &[u8],
     piece: u32,
 ) -> Result<(), SyntaxError> {
-    let is_object = format != Format::Text && piece == 0 && text.trim_ascii_start().starts_with(b"{");
-    begin(composer, file);
-    if is_object {
-        match composer.json_object(text) {
-            Err(error) if error.is_syntax() => {}
-            read => return composer.end(read, || text.to_vec()),
+    let before = |composer: &mut Composer<'_, '_>| add_file(composer, file);
+    composer.begin();
+    let composed = match (format, piece) {
+        (Format::Auto, 0) => content(composer, Line { text, is_partial: false }, before),
+        (Format::Json, 0) => match before(composer).and_then(|()| object(composer, text, before)) {
+            Ok(false) => return composer.reject("the line is not a JSON object".to_owned(), text.to_vec()),
+            read => read.map(|_| ()),
+        },
+        (Format::Auto | Format::Text, piece) => before(composer).and_then(|()| message(composer, text, piece)),
+        (Format::Json | Format::Docker | Format::Cri, _) => {
+            return composer.reject("the line is longer than `max_line`".to_owned(), text.to_vec());
         }
-        begin(composer, file);
+    };
+    composer.end(composed, || text.to_vec())
+}
+
+/// Appends the record of a line of a container.
+pub(super) fn compose_found(
+    composer: &mut Composer<'_, '_>,
+    file: File<'_>,
+    found: &Found<'_>,
+) -> Result<(), SyntaxError> {
+    let line = match found {
+        Found::Line(line) => line,
+        Found::Unknown(line) => {
+            return composer.reject("the line is not an entry of this `format`".to_owned(), line.to_vec());
+        }
+    };
+    let text = line.shown();
+    if text.is_empty() {
+        return Ok(());
     }
-    if format == Format::Json {
-        return composer.reject("the line is not a JSON object".to_owned(), text.to_vec());
-    }
+    composer.begin();
+    let composed = content(composer, Line { text, is_partial: line.is_partial }, |composer| {
+        add_file(composer, file)?;
+        composer.text("stream", line.stream.name().as_bytes())
+    });
+    composer.fallback_time(line.at_ns);
+    composer.end(composed, || text.to_vec())
+}
+
+fn message(composer: &mut Composer<'_, '_>, text: &[u8], piece: u32) -> Result<(), ComposeError> {
     composer.message(text);
-    let numbered = match piece {
+    match piece {
         0 => Ok(()),
         piece => composer.entry(b"piece", |value| {
             value.uint(piece.into());
             Ok(())
         }),
-    };
-    composer.end(numbered, || text.to_vec())
+    }
 }
 
-fn begin(composer: &mut Composer<'_, '_>, file: Option<(&str, &[u8])>) {
-    composer.begin();
+fn add_file(composer: &mut Composer<'_, '_>, file: File<'_>) -> Result<(), ComposeError> {
     if let Some((key, path)) = file {
         // A path is shorter than any limit of a record; if not, the record has none.
         _ = composer.text(key, path);
     }
+    Ok(())
 }
 
 #[cfg(test)]

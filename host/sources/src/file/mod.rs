@@ -14,6 +14,7 @@
 //! | `reader` | reads a file from its position on |
 //! | `content` | opens files, decompresses |
 //! | `lines`, `grouping`, `compose` | bytes to lines, lines to texts, texts to records |
+//! | `container` | files in which engines keep what containers write |
 //! | `complaints`, `gauges` | what is said of files |
 //!
 //! Guarantee: every line is delivered once, whatever happens to Weir, if the file system still has the line when Weir
@@ -25,6 +26,7 @@
 
 mod complaints;
 mod compose;
+mod container;
 mod content;
 mod files;
 mod gauges;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir_document::units::{Size, TimeSpan};
 
+use super::container::Engine;
 use super::glob::Globs;
 use super::grouping::Grouping;
 use super::lines::Encoding;
@@ -29,7 +30,8 @@ pub(super) struct Options {
     #[serde(default)]
     pub start: Start,
     /// `auto`: a line that is a JSON object becomes a record with its fields, any other line a message. `json`: any other
-    /// line goes to quarantine. `text`: every line is a message.
+    /// line goes to quarantine. `text`: every line is a message. `docker`, `cri`: the file is what Docker's logging driver
+    /// `json-file` or a container runtime of Kubernetes keeps of a container.
     #[serde(default)]
     pub format: Format,
     /// How the text is encoded. A byte order mark at the beginning is skipped; it decides nothing.
@@ -75,6 +77,10 @@ pub(super) enum Format {
     Text,
     /// JSON objects.
     Json,
+    /// Entries of Docker's logging driver `json-file`.
+    Docker,
+    /// Entries of containerd and CRI-O.
+    Cri,
 }
 
 /// Joining of lines.
@@ -127,6 +133,8 @@ pub(super) struct Settings {
     pub globs: Globs,
     pub start: Start,
     pub format: Format,
+    /// Of a format of containers.
+    pub engine: Option<Engine>,
     pub file_key: Option<String>,
     pub encoding: Encoding,
     pub grouping: Option<Grouping>,
@@ -154,11 +162,23 @@ impl Settings {
         if scan < limits::SHORTEST_SCAN {
             return Err(format!("`scan` must be at least {:?}", limits::SHORTEST_SCAN));
         }
+        let engine = match given.format {
+            Format::Docker => Some(Engine::Docker),
+            Format::Cri => Some(Engine::Cri),
+            Format::Auto | Format::Text | Format::Json => None,
+        };
+        if engine.is_some() && given.encoding != Encoding::Utf8 {
+            return Err("with this `format`, `encoding` can only be `utf-8`".to_owned());
+        }
+        if engine.is_some() && given.multiline.is_some() {
+            return Err("this `format` has no `multiline`; the filters `exceptions` and `join` join lines".to_owned());
+        }
         let grouping = given.multiline.as_ref().map(|multiline| grouping(multiline, line as usize)).transpose()?;
         Ok(Settings {
             globs,
             start: given.start,
             format: given.format,
+            engine,
             file_key: Some(given.file_key.clone()).filter(|key| !key.is_empty()),
             encoding: given.encoding,
             grouping,

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use weir_record::{Composer, SyntaxError};
 
-use super::compose::compose;
+use super::compose::{compose, compose_found};
 use super::content::{Skip, Stream, open_inode};
 use super::grouping::{Ends, next};
 use super::options::Settings;
@@ -180,7 +180,9 @@ impl Reader {
     fn most(&self) -> usize {
         let grouped = self.settings.grouping.as_ref().map_or(0, |grouping| 2 * grouping.max_bytes);
         // Lines of a group that are empty in UTF-8 still have their ends.
+        let open = self.settings.engine.map_or(0, |_| limits::OPEN_LINE_BYTES + self.settings.max_line);
         grouped
+            + open
             + self.settings.grouping.as_ref().map_or(0, |grouping| 4 * grouping.max_lines)
             + self.settings.max_line
             + 8
@@ -315,6 +317,23 @@ fn take(
         if zeros > 0 {
             at += zeros;
             continue;
+        }
+        if let Some(engine) = settings.engine.filter(|_| *inside == 0) {
+            match engine.next(rest, settings.max_line, ends) {
+                Some((_, 0)) => {}
+                Some((found, length)) => {
+                    for found in &found {
+                        compose_found(&mut to.composer, file, found).map_err(Turn::Stopped)?;
+                    }
+                    at += length;
+                    to.bytes += length;
+                    continue;
+                }
+                None => {
+                    let has_line = encoding.cut(rest, settings.max_line, false).is_some();
+                    return Ok((at, Stop::Incomplete(if has_line { Pending::Record } else { Pending::Line })));
+                }
+            }
         }
         let Some(text) = next(rules, rest, *inside > 0, ends) else {
             let has_line = encoding.cut(rest, settings.max_line, false).is_some();

@@ -239,6 +239,33 @@ fn lines_are_joined_and_a_restart_splits_and_repeats_none() {
 }
 
 #[test]
+fn what_an_engine_keeps_of_a_container_is_put_together_through_a_restart() {
+    let entry = |second: u8, stream: &str, log: &str| {
+        json!({"log": log, "stream": stream, "time": format!("2026-11-24T10:00:{second:02}.5Z")}).to_string() + "\n"
+    };
+    let mut bench = Bench::new(json!({"paths": ["*-json.log"], "format": "docker", "max_line": "1KiB"}));
+    bench.append("c-json.log", entry(1, "stdout", "plain\r\n") + &entry(2, "stdout", "one, "));
+    bench.read_after(Duration::ZERO);
+    assert_eq!(bench.messages(), ["plain"]);
+    bench.restart();
+    bench.append(
+        "c-json.log",
+        entry(3, "stderr", "{\"level\":\"warn\",\"msg\":\"m\"}\n") + &entry(4, "stdout", "two\n"),
+    );
+    bench.append("c-json.log", entry(5, "stdout", "\n") + "nonsense\n" + &entry(6, "stdout", &"x".repeat(2000)));
+    bench.append("c-json.log", entry(7, "stderr", "never ends"));
+    bench.read_after(Duration::ZERO);
+    let shown = |record: &Value| json!([record["message"], record["level"], record["stream"], record["timestamp"]]);
+    let at = |second: u8| format!("2026-11-24T10:00:{second:02}.500000000Z");
+    let due = [json!(["m", "WARNING", "stderr", at(3)]), json!(["one, two", "INFO", "stdout", at(2)])];
+    assert_eq!(bench.records.iter().map(shown).collect::<Vec<_>>(), due);
+    assert_eq!(bench.bad.len(), 4, "one is no entry, and three are pieces of one that is too long");
+    bench.read_after(Duration::from_secs(2));
+    assert_eq!(bench.records[2]["partial"], true);
+    assert_eq!(bench.messages(), ["m", "one, two", "never ends"]);
+}
+
+#[test]
 fn a_long_line_becomes_numbered_pieces_through_a_restart() {
     let mut bench = Bench::new(json!({"paths": ["app.log"], "max_line": "100KiB"}));
     let line: String = (0..60_000).map(|n| format!("{n},")).collect();

@@ -10,6 +10,7 @@ use super::options::Settings;
 use super::order::log_of;
 use super::seen::{Mark, Seen};
 use super::stored::{Inode, Stored};
+use crate::limits;
 
 /// What changes when a file is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,7 +196,11 @@ impl Tracked {
     /// Whether the time has come that lines without an end, or without a continuation, are read as they are.
     pub fn ends(&self, settings: &Settings, is_final: bool, now: Instant) -> super::grouping::Ends {
         let line = is_final || self.is_quiet(settings.partial_line, now);
-        let timeout = settings.grouping.as_ref().map_or(Duration::ZERO, |grouping| grouping.timeout);
+        let timeout = match (&settings.grouping, settings.engine) {
+            (Some(grouping), _) => grouping.timeout,
+            (None, Some(_)) => limits::CONTAINER_PART,
+            (None, None) => Duration::ZERO,
+        };
         super::grouping::Ends { line, record: line || self.is_quiet(timeout, now) }
     }
 

@@ -1,4 +1,4 @@
-//! A message as a record.
+//! Where a message comes from, in its record.
 //!
 //! | message | record |
 //! |---|---|
@@ -7,9 +7,7 @@
 //! | subject | `nats.subject` |
 //! | stream, number in it | `nats.stream`, `nats.sequence`, and both as `nats.id` (`LOGS:42`), which is unique |
 
-use weir_record::{ComposeError, Composer, SyntaxError};
-
-use super::Format;
+use weir_record::{ComposeError, Composer};
 
 /// Where a message comes from.
 pub(super) struct Origin<'a> {
@@ -18,54 +16,9 @@ pub(super) struct Origin<'a> {
     pub(super) stream: Option<(&'a str, u64)>,
 }
 
-/// Adds the record of a message, or sets the message aside.
-pub(super) fn compose(
-    composer: &mut Composer<'_, '_>,
-    format: Format,
-    payload: &[u8],
-    origin: &Origin<'_>,
-) -> Result<(), SyntaxError> {
-    composer.begin();
-    let composed = payload_of(composer, format, payload).and_then(|()| origin.add_to(composer));
-    match composed {
-        // Other messages don't depend on this one.
-        Err(error) if error.is_syntax() => composer.reject(error.reason().to_owned(), payload.to_vec()),
-        composed => composer.end(composed, || payload.to_vec()),
-    }
-}
-
-fn payload_of(composer: &mut Composer<'_, '_>, format: Format, payload: &[u8]) -> Result<(), ComposeError> {
-    // A map with up to 15, up to 65,535, or more entries.
-    let is_map = matches!(payload.first(), Some(0x80..=0x8f | 0xde | 0xdf));
-    let is_object = payload.trim_ascii_start().starts_with(b"{");
-    match format {
-        Format::Json => composer.json_object(payload),
-        Format::Auto if is_object => match composer.json_object(payload) {
-            Err(error) if error.is_syntax() => {
-                composer.begin();
-                composer.message(payload);
-                Ok(())
-            }
-            read => read,
-        },
-        Format::Msgpack => map(composer, payload),
-        Format::Auto if is_map => map(composer, payload),
-        Format::Auto | Format::Text => {
-            composer.message(payload);
-            Ok(())
-        }
-    }
-}
-
-fn map(composer: &mut Composer<'_, '_>, payload: &[u8]) -> Result<(), ComposeError> {
-    match composer.msgpack_map(payload)? {
-        length if length == payload.len() => Ok(()),
-        _ => Err(ComposeError::syntax("expected nothing after the map")),
-    }
-}
-
 impl Origin<'_> {
-    fn add_to(&self, composer: &mut Composer<'_, '_>) -> Result<(), ComposeError> {
+    /// Adds the entries that say so.
+    pub(super) fn add_to(&self, composer: &mut Composer<'_, '_>) -> Result<(), ComposeError> {
         composer.entry(b"nats", |value| {
             value.map(|map| {
                 map.entry(b"subject").text(self.subject.as_bytes());
@@ -86,6 +39,7 @@ mod tests {
     use weir_record::{Aliases, Batch, Defaults, Level, write_json};
 
     use super::*;
+    use crate::message::{Format, compose};
 
     fn read(format: Format, payloads: &[&[u8]]) -> (Vec<Value>, Vec<String>) {
         let aliases = Aliases::default();
@@ -101,7 +55,8 @@ mod tests {
         let mut composer = Composer::new(&defaults, &mut batch);
         for (number, payload) in (1..).zip(payloads) {
             let origin = Origin { subject: "log.entry", stream: Some(("LOGS", number)) };
-            compose(&mut composer, format, payload, &origin).expect("the limits are not reached");
+            compose(&mut composer, format, payload, |composer| origin.add_to(composer))
+                .expect("the limits are not reached");
         }
         let bad = composer.finish().into_iter().map(|bad| bad.error).collect();
         let json = |record| {

@@ -3,7 +3,7 @@
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options; from a consumer or a subscription to the destination |
-//! | `message.rs` | a message as a record |
+//! | `message.rs` | where a message comes from, in its record |
 //! | `seen.rs` | the messages of a stream that are stored |
 //!
 //! Of a stream: a durable pull consumer, created if missing, which any number of routers can share; the server gives each
@@ -37,7 +37,9 @@ use self::message::Origin;
 use self::seen::Seen;
 use crate::destination::{Delivery, Destination, Position, Stopping};
 use crate::limits;
+use crate::message::{Format, compose};
 use crate::registry::{Kind, options, schema_of};
+use crate::socket::Tls;
 use crate::source::Source;
 
 /// The registration.
@@ -106,30 +108,6 @@ impl Default for Options {
             timeout: TimeSpan(limits::NATS_TIMEOUT),
         }
     }
-}
-
-/// Files for TLS.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(inline)]
-struct Tls {
-    /// A PEM file with authorities.
-    ca: Option<PathBuf>,
-    /// A PEM file with Weir's own certificate, for servers that require one.
-    certificate: Option<PathBuf>,
-    /// A PEM file with the key of `certificate`.
-    key: Option<PathBuf>,
-}
-
-/// What a message holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-enum Format {
-    Auto,
-    Json,
-    Msgpack,
-    Text,
 }
 
 struct Nats {
@@ -245,7 +223,8 @@ impl Nats {
             }
             seen.insert(info.stream_sequence);
             let origin = Origin { subject: &message.subject, stream: Some((info.stream, info.stream_sequence)) };
-            let composed = message::compose(&mut composer, self.options.format, &message.payload, &origin);
+            let composed =
+                compose(&mut composer, self.options.format, &message.payload, |composer| origin.add_to(composer));
             composed.map_err(|error| self.fault("can't read messages", &error))?;
         }
         let bad = composer.finish();
@@ -263,7 +242,8 @@ impl Nats {
             let mut composer = Composer::new(&defaults, &mut batch);
             for message in &messages {
                 let origin = Origin { subject: &message.subject, stream: None };
-                let composed = message::compose(&mut composer, self.options.format, &message.payload, &origin);
+                let composed =
+                    compose(&mut composer, self.options.format, &message.payload, |composer| origin.add_to(composer));
                 composed.map_err(|error| self.fault("can't read messages", &error))?;
             }
             let bad = composer.finish();
