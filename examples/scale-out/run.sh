@@ -76,6 +76,11 @@ read -r rows distinct < <(sql "SELECT count(*) || ' ' || count(DISTINCT extra_da
 awk -v rows="$rows" -v began="$began" -v ended="$ended" -v workers="$WORKERS" 'BEGIN {
   printf "%d records with %d workers in %.1f s: %d a second\n", rows, workers, ended - began, rows / (ended - began)
 }'
+for name in "${!running[@]}"; do
+  awk -v name="$name" -v ticks="$(getconf CLK_TCK)" -v records="$RECORDS" '{
+    printf "%s: %.1f µs of processor time a record since its start\n", name, ($14 + $15) * 1e6 / ticks / records
+  }' "/proc/${running[$name]}/stat"
+done
 if [ "$rows" != "$RECORDS" ] || [ "$distinct" != "$RECORDS" ]; then
   echo "stored $rows rows, $distinct different ones, of $RECORDS records" >&2
   exit 1

@@ -1,5 +1,5 @@
-//! Removes the secrets of a sink's or a source's options from its errors, which are logged, stored in quarantine and shown to everyone
-//! who may see the state of the router. A server may repeat in an answer what it was sent.
+//! Removes the secrets of a sink's or a source's options from its errors, which are logged, stored in quarantine and shown
+//! to everyone who may see the state of the router. A server may repeat in an answer what it was sent.
 //!
 //! Which options are secrets is in the schema (`weir_document::Secret`). Removed are the secret as it is configured, the
 //! password and whatever may be a key in a URL or header, and user and password as in HTTP's `Basic`. The same goes for
