@@ -83,17 +83,32 @@ impl Engine {
         command
     }
 
-    /// Runs a command of `docker`, and returns what it writes.
+    /// Runs a command of `docker`, and returns what it writes. On a busy machine, the engine gives up on some because its
+    /// containerd has not answered in time, so a command that fails is tried twice more.
     pub fn docker(&self, arguments: &[&str]) -> String {
-        let Output { status, stdout, stderr } = self.command(arguments).output().expect("docker is installed");
-        assert!(status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&stderr));
-        String::from_utf8_lossy(&stdout).trim().to_owned()
+        self.attempt(arguments, || ())
     }
 
     /// Starts a container that runs a script, without waiting for its end.
     pub fn container(&self, name: &str, options: &[&str], script: &str) -> String {
         let run = ["run", "--detach", "--network=none", "--name", name];
-        self.docker(&[&run, options, &[IMAGE, "sh", "-c", script]].concat())
+        // What could not be started is there nevertheless, and has the name.
+        let remove = || _ = self.command(&["rm", "--force", name]).output();
+        self.attempt(&[&run, options, &[IMAGE, "sh", "-c", script]].concat(), remove)
+    }
+
+    fn attempt(&self, arguments: &[&str], clean: impl Fn()) -> String {
+        let mut errors = String::new();
+        for _ in 0..3 {
+            let Output { status, stdout, stderr } = self.command(arguments).output().expect("docker is installed");
+            if status.success() {
+                return String::from_utf8_lossy(&stdout).trim().to_owned();
+            }
+            errors += &String::from_utf8_lossy(&stderr);
+            eprintln!("docker {arguments:?}: {errors}");
+            clean();
+        }
+        panic!("docker {arguments:?}: {errors}");
     }
 
     fn import(&self) {

@@ -3,7 +3,7 @@
 
 import { el, setText } from "./dom.js";
 import { bytes, count, cut, lag, shortCount, visible } from "./format.js";
-import { ofFilter, ofSink } from "./health.js";
+import { ofFilter, ofSink, ofSource } from "./health.js";
 import { microseconds, perSecond, percent, sinceStart } from "./rates.js";
 
 const LONGEST_REASON = 160;
@@ -51,10 +51,11 @@ const bad = (n, health) => (n > 0 ? health : "");
 
 export function sourceLook(source, rates) {
   return {
+    note: source.type, ...ofSource(source),
     cells: [
-      ["records", perSecond(rates.of("sources", source.name))],
+      ["records", perSecond(rates.of("sources", source.key))],
       ["total", shortCount(source.records)],
-      ["rejected", shortCount(source.rejected), bad(source.rejected, "warning")],
+      ...(source.type ? [] : [["rejected", shortCount(source.rejected), bad(source.rejected, "warning")]]),
       ["quarantined", shortCount(source.quarantined), bad(source.quarantined, "warning")],
     ],
   };

@@ -11,6 +11,12 @@ export function ofSink(sink) {
   return { word: sink.state, health: "" };
 }
 
+// A protocol has no state: it waits for senders.
+export function ofSource(source) {
+  if (source.state === "failed") return { word: "failed, retrying", health: "error", reason: source.error };
+  return { word: source.state ?? "", health: "", reason: null };
+}
+
 // A filter's state begins with its word: `failing, 3 batches in a row: …`.
 export function ofFilter(filter) {
   if (filter.state === "ok") return { word: "ok", health: "", reason: null };

@@ -4,7 +4,7 @@
 import { el, oncePerFrame, setText } from "./dom.js";
 import { FlowNode, filterLook, journalLook, sinkLook, sourceLook } from "./flow-nodes.js";
 import { drawLines } from "./flow-lines.js";
-import { ofFilter, ofSink } from "./health.js";
+import { ofFilter, ofSink, ofSource } from "./health.js";
 import { isAdmin } from "./session.js";
 
 const NARROW = 760;
@@ -34,7 +34,7 @@ export class Flow {
     this.pipeline = pipeline;
     this.rates = rates;
     this.hint.hidden = pipeline.filters.length === 0 || !isAdmin();
-    this.column("sources", pipeline.sources.map((source) => [source.name, sourceLook(source, rates)]));
+    this.column("sources", pipeline.sources.map((source) => [source.key, sourceLook(source, rates), source.name]));
     this.column("filters", [
       ...pipeline.filters.map((filter) => [filter.name, filterLook(filter, rates)]), [JOURNAL, journalLook(pipeline.journal)]]);
     this.column("sinks", pipeline.sinks.map((sink) => [sink.name, sinkLook(sink, rates)]));
@@ -46,8 +46,8 @@ export class Flow {
     const { list, count, none } = this.columns[kind];
     setText(count, this.pipeline[kind].length === 0 ? "" : String(this.pipeline[kind].length));
     none.hidden = this.pipeline[kind].length > 0;
-    const wanted = entries.map(([name, look]) => {
-      const node = this.made(kind, name);
+    const wanted = entries.map(([key, look, name]) => {
+      const node = this.made(kind, key, name);
       node.show(look);
       return node.node.parentNode ?? el("li", {}, node.node);
     });
@@ -56,16 +56,16 @@ export class Flow {
     }
   }
 
-  made(kind, name) {
+  made(kind, name, title = name) {
     const isJournal = kind === "filters" && name === JOURNAL && !this.pipeline.filters.some((filter) => filter.name === JOURNAL);
     const key = isJournal ? JOURNAL : `${kind} ${name}`;
-    if (!this.nodes.has(key)) this.nodes.set(key, this.make(kind, name, isJournal));
+    if (!this.nodes.has(key)) this.nodes.set(key, this.make(kind, name, title, isJournal));
     return this.nodes.get(key);
   }
 
-  make(kind, name, isJournal) {
+  make(kind, name, title, isJournal) {
     if (isJournal) return new FlowNode("journal", "Journal", null);
-    if (kind === "sources") return new FlowNode("source", name, null);
+    if (kind === "sources") return new FlowNode("source", title, null);
     const one = kind === "filters" ? "filter" : "sink";
     return new FlowNode(one, name, () => this.open(one, name));
   }
@@ -89,7 +89,9 @@ export class Flow {
     const node = (kind, name) => this.made(kind, name).node;
     const journal = this.made("filters", JOURNAL).node;
     const chain = [...filters.map(({ name }) => node("filters", name)), journal];
-    const links = sources.map(({ name }) => ({ from: node("sources", name), to: chain[0], rate: this.rates.of("sources", name) }));
+    const links = sources.map((source) => ({
+      from: node("sources", source.key), to: chain[0], rate: this.rates.of("sources", source.key), health: ofSource(source).health,
+    }));
     filters.forEach((filter, index) => links.push({
       from: chain[index], to: chain[index + 1], inner: true, health: ofFilter(filter).health,
       rate: this.rates.of("filters", filter.name, "records_out"),

@@ -78,6 +78,8 @@ export class Pipeline {
 
   came(pipeline) {
     this.note.hide("poll");
+    // A source may have the name of a protocol.
+    for (const source of pipeline.sources) source.key = source.type ? `${source.type} ${source.name}` : source.name;
     this.rates.take(pipeline);
     if (pipeline.status !== this.pipeline?.status) announce([`The router is ${pipeline.status}`, ...pipeline.reasons].join(". "));
     this.pipeline = pipeline;

@@ -21,7 +21,7 @@ export class Rates {
 
   // How much `field` of the entry `name` of `kind` grew; undefined if that isn't known.
   growth(kind, name, field) {
-    const find = (answer) => answer?.[kind]?.find((entry) => entry.name === name)?.[field];
+    const find = (answer) => answer?.[kind]?.find((entry) => (entry.key ?? entry.name) === name)?.[field];
     const [before, now] = [find(this.before), find(this.now)];
     return typeof before === "number" && now >= before ? now - before : undefined;
   }

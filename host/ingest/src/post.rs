@@ -19,7 +19,7 @@ use hyper::{
 };
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 use weir_access::{Caller, Peer, Role};
-use weir_record::{Batch, RejectedRecord};
+use weir_record::{Batch, RejectedRecord, give_routes};
 
 use crate::{
     Delivery, DeliveryKey, Receipt, Refusal,
@@ -275,7 +275,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
             check_scope(caller, &batch)?;
             let quota = options.rules.quota.as_ref();
             options.access.admit_records(caller, quota, batch.len() + bad.len(), body_bytes)?;
-            batch = options.rules.route(batch, &mut bad);
+            batch = give_routes(batch, &options.rules.routes, &mut bad);
         }
         let bytes = batch.byte_len() + notes.len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
         held.resize(bytes)?;

@@ -20,6 +20,7 @@
 //! | `arrival`, `builder`, `aliases`, `keys` | shared by the readers: defaults, errors, the rules below, duplicate keys |
 //! | `batch`, `record` | views that read in place; single values are `weir-wire`'s [`Value`] |
 //! | `patch` | changes, which copy what they don't touch |
+//! | `give_routes` | the routes that all records of a listener or a source get |
 //! | `to_json`, [`write`](mod@write) | writing JSON and MessagePack |
 //! | [`time`], `level` | times and levels in all their forms |
 //! | [`escape`] | escapes untrusted text for terminals and log lines |
@@ -69,6 +70,7 @@ pub mod escape;
 mod from_json;
 mod from_msgpack;
 mod from_text;
+mod give_routes;
 mod keys;
 mod level;
 pub mod limits;
@@ -86,6 +88,7 @@ pub use batch::{Batch, DecodeError};
 pub use compose::{ComposeError, Composer, ListWriter, MapWriter, SharedValue, ValueWriter};
 pub use from_msgpack::read_msgpack;
 pub use from_text::read_text;
+pub use give_routes::give_routes;
 pub use level::{Level, Scale};
 pub use patch::{Change, PatchError, apply_changes, merge_patch};
 pub use read_json::{json_to_msgpack, read_json};

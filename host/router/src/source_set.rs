@@ -116,6 +116,7 @@ impl SourceSet {
         let origin = Origin {
             source: settings.source.clone().unwrap_or_else(|| settings.name.clone()),
             level: settings.level,
+            routes: settings.routes.clone(),
             aliases: self.aliases.clone(),
         };
         let to = Destination::new(&settings.name, origin, self.store.clone(), stopping);
@@ -221,7 +222,7 @@ struct PipelineStore {
 impl Store for PipelineStore {
     async fn store(&self, source: &str, delivery: Delivery) -> Result<(), Refused> {
         let (reply, answer) = oneshot::channel();
-        let Delivery { batch, bad, positions } = delivery;
+        let Delivery { batch, bad, positions, .. } = delivery;
         let advance = self.positions.advance(source, positions);
         let delivery = weir_ingest::Delivery { batch, bad, key: None, reply };
         let stored = match self.sender.submit_from_source(delivery, advance) {

@@ -72,7 +72,7 @@ impl Source for Demo {
             let mut batch = Batch::new();
             let text = Value::Array(records).to_string();
             let bad = read_json(text.as_bytes(), &to.defaults(now_ns()), &mut batch).map_err(|e| e.to_string())?;
-            if to.deliver(Delivery { batch, bad, positions: Vec::new() }).await.is_err() {
+            if to.deliver(Delivery { batch, bad, ..Delivery::default() }).await.is_err() {
                 break;
             }
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use metrics::{Counter, counter};
 use tokio::sync::watch;
 use tokio::time::sleep;
-use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord};
+use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, give_routes};
 
 use crate::limits;
 
@@ -28,6 +28,8 @@ pub struct Position {
 pub struct Delivery {
     /// In the order in which they were read.
     pub batch: Batch,
+    /// Routes that all of them get, beside those of the source.
+    pub routes: Vec<String>,
     /// What could not be made a record, for quarantine.
     pub bad: Vec<RejectedRecord>,
     /// After these records.
@@ -56,13 +58,15 @@ pub trait Store: Send + Sync {
     async fn positions(&self, source: &str) -> Vec<Position>;
 }
 
-/// What records of a source get that they lack.
+/// What records of a source get.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// `source` of records that have none.
     pub source: String,
     /// `level` of records that have none.
     pub level: Level,
+    /// Routes that its records get.
+    pub routes: Vec<String>,
     /// Other names of the standard fields.
     pub aliases: Arc<Aliases>,
 }
@@ -128,10 +132,13 @@ impl Destination {
     ///
     /// # Errors
     /// The source is to stop. The delivery is not stored.
-    pub async fn deliver(&self, delivery: Delivery) -> Result<(), Stopping> {
+    pub async fn deliver(&self, mut delivery: Delivery) -> Result<(), Stopping> {
         if delivery.batch.is_empty() && delivery.bad.is_empty() && delivery.positions.is_empty() {
             return Ok(());
         }
+        let mut routes = self.origin.routes.clone();
+        routes.extend(delivery.routes.drain(..).filter(|route| !self.origin.routes.contains(route)));
+        delivery.batch = give_routes(delivery.batch, &routes, &mut delivery.bad);
         let (records, bytes) = (delivery.batch.len() as u64, delivery.batch.byte_len() as u64);
         let bad = delivery.bad.len() as u64;
         let mut pause = limits::RETRY_FIRST;

@@ -206,6 +206,10 @@ pub const DOCKER_WINDOW: i64 = 2_000_000_000;
 /// Entries within that time that are remembered, 16 bytes each. Beyond it, the time is shorter.
 pub const DOCKER_WINDOW_ENTRIES: usize = 16_384;
 
+/// Routes that a container's label gives its records, and bytes of each; those of a configuration have the same limits.
+pub const ROUTES: usize = 16;
+pub const ROUTE_BYTES: usize = 256;
+
 /// How long complete lines wait for the rest of an incomplete one, which the engine has split. It writes all parts at once.
 pub const CONTAINER_PART: Duration = Duration::from_secs(1);
 

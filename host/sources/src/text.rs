@@ -75,7 +75,7 @@ pub(crate) fn delivery(
     };
     gather(&mut |line| add(&mut composer, line, before)).map_err(|error| error.to_string())?;
     let bad = composer.finish();
-    Ok(Delivery { batch, bad, positions: Vec::new() })
+    Ok(Delivery { batch, bad, ..Delivery::default() })
 }
 
 /// Makes a line a record. `before` adds entries that those of the line replace.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use weir_access::{Account, Caller, Credential, Denied, Role};
-use weir_record::{Batch, Defaults, RejectedRecord};
+use weir_record::{Batch, Defaults, RejectedRecord, give_routes};
 
 use super::{Shared, SocketOptions};
 use crate::budget::HeldBytes;
@@ -189,7 +189,7 @@ impl Session {
         let Some(_turn) = shared.access.turn(&self.caller, bytes).await else {
             return Err(Refused::busy("earlier records of this sender have taken too long"));
         };
-        let batch = options.rules.route(batch, &mut bad);
+        let batch = give_routes(batch, &options.rules.routes, &mut bad);
         shared.requests.begin();
         let stored = timeout(shared.answer_timeout, submitted(shared, batch, bad, key)).await;
         shared.requests.end();

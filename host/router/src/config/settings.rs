@@ -242,6 +242,8 @@ pub struct SourceSettings {
     /// `source` of records that have none; `None`: the name.
     pub source: Option<String>,
     pub level: Level,
+    /// Routes that its records get.
+    pub routes: Vec<String>,
     /// The options of the source type, an object that matches its schema.
     pub options: Value,
 }
@@ -320,6 +322,7 @@ impl Settings {
                 kind: (*kind).to_owned(),
                 source: None,
                 level: self.ingest.default_level,
+                routes: Vec::new(),
                 options: Value::Object(options),
             });
         }

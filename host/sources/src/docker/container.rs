@@ -6,8 +6,11 @@ use std::fs;
 use serde_json::Value;
 use weir_record::{ComposeError, Composer, Level};
 
+use crate::limits;
+
 const SOURCE: &str = "weir.source";
 const LEVEL: &str = "weir.level";
+const ROUTE: &str = "weir.route";
 const IGNORE: &str = "weir.ignore";
 const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -64,6 +67,14 @@ impl Container {
     pub fn source(&self) -> &str {
         let label = |key| self.labels.get(key).map(String::as_str).filter(|label| !label.is_empty());
         label(SOURCE).or_else(|| label(COMPOSE_SERVICE)).unwrap_or(&self.name)
+    }
+
+    /// Routes of its records.
+    pub fn routes(&self) -> Vec<String> {
+        let label = self.labels.get(ROUTE).map(String::as_str).unwrap_or_default();
+        let routes =
+            label.split(',').map(str::trim).filter(|route| !route.is_empty() && route.len() <= limits::ROUTE_BYTES);
+        routes.take(limits::ROUTES).map(str::to_owned).collect()
     }
 
     /// Adds what it is to the record that was begun.

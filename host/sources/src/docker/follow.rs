@@ -170,7 +170,7 @@ impl Follower {
         let resume = reading.window.resume();
         let position = |resume: &Resume| Position { key: self.id.clone().into_bytes(), value: Some(resume.encode()) };
         let positions = resume.iter().map(position).collect();
-        self.to.deliver(Delivery { batch, bad, positions }).await?;
+        self.to.deliver(Delivery { batch, routes: container.routes(), bad, positions }).await?;
         self.resume = resume.or(self.resume.take());
         Ok(())
     }

@@ -272,7 +272,7 @@ impl Health {
         }
         let bad = composer.finish();
         let positions = vec![Position { key: EVENTS.to_vec(), value: Some(at_ns.to_string().into_bytes()) }];
-        to.deliver(Delivery { batch, bad, positions }).await?;
+        to.deliver(Delivery { batch, routes: container.routes(), bad, positions }).await?;
         self.newest_ns = at_ns;
         Ok(())
     }

@@ -119,7 +119,7 @@ impl Files {
         let bad = to.composer.finish();
         let positions = self.positions();
         let is_idle = self.queue.is_empty() && self.changed.is_empty() && self.next_scan > Some(now);
-        Ok(Step { delivery: Delivery { batch, bad, positions }, is_idle })
+        Ok(Step { delivery: Delivery { batch, bad, positions, ..Delivery::default() }, is_idle })
     }
 
     /// Looks at the open files, and queues what is due.

@@ -79,7 +79,7 @@ impl Bench {
         step.is_idle
     }
 
-    fn store(&mut self, Delivery { batch, bad, positions }: Delivery) {
+    fn store(&mut self, Delivery { batch, bad, positions, .. }: Delivery) {
         for record in batch.iter() {
             let mut json = Vec::new();
             write_json(record, &mut json);

@@ -164,7 +164,7 @@ impl Journald {
         }
         let bad = composer.finish();
         let positions = entries.iter().rev().find_map(Entry::cursor).map(position).into_iter().collect();
-        Ok(Delivery { batch, bad, positions })
+        Ok(Delivery { batch, bad, positions, ..Delivery::default() })
     }
 }
 

@@ -213,7 +213,7 @@ impl Reading<'_> {
             }
         }
         let bad = composer.finish();
-        let mut delivery = Delivery { batch, bad, positions: Vec::new() };
+        let mut delivery = Delivery { batch, bad, ..Delivery::default() };
         // What has no records, such as the end of a transaction, is worth no frame.
         if !delivery.batch.is_empty() || !delivery.bad.is_empty() {
             delivery.positions = self.progress.take_forgotten();

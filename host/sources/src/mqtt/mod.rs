@@ -255,7 +255,7 @@ impl Mqtt {
             composed.map_err(|error| format!("{}: can't read messages: {error}", self.access.place))?;
         }
         let bad = composer.finish();
-        Ok(Delivery { batch, bad, positions: Vec::new() })
+        Ok(Delivery { batch, bad, ..Delivery::default() })
     }
 }
 

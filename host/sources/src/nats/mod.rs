@@ -228,7 +228,7 @@ impl Nats {
             composed.map_err(|error| self.fault("can't read messages", &error))?;
         }
         let bad = composer.finish();
-        Ok((Delivery { batch, bad, positions: Vec::new() }, taken))
+        Ok((Delivery { batch, bad, ..Delivery::default() }, taken))
     }
 
     async fn subscribe(&self, link: &Link, subject: &str, to: &Destination) -> Result<(), String> {
@@ -247,7 +247,7 @@ impl Nats {
                 composed.map_err(|error| self.fault("can't read messages", &error))?;
             }
             let bad = composer.finish();
-            if to.deliver(Delivery { batch, bad, positions: Vec::new() }).await == Err(Stopping) {
+            if to.deliver(Delivery { batch, bad, ..Delivery::default() }).await == Err(Stopping) {
                 return Ok(());
             }
         }

@@ -204,6 +204,6 @@ impl<'a> Taking<'a> {
             }
         }
         let bad = composer.finish();
-        Ok((Delivery { batch, bad, positions: Vec::new() }, taken))
+        Ok((Delivery { batch, bad, ..Delivery::default() }, taken))
     }
 }

@@ -1,4 +1,4 @@
-//! Warnings for settings that are valid but probably unintended: routes that no filter sets, keys that no record has,
+//! Warnings for settings that are valid but probably unintended: routes that nothing sets, keys that no record has,
 //! constant time formats.
 //!
 //! Runs last, on a configuration without errors. Values from the environment are skipped, because a warning would quote
@@ -41,7 +41,13 @@ pub(in crate::config) fn hints(settings: &Settings, root: &Node) -> Vec<Hint> {
     for filter in filters {
         mention(filter, &mut hints.mentioned);
     }
-    hints.routes(filters, sinks.iter().map(|sink| &sink.node));
+    let listeners = root.entry("listen").map(|entry| entry.node.items()).unwrap_or_default();
+    let sources = match root.entry("source").map(|entry| &entry.node.value) {
+        Some(Value::Table(sources)) => sources.as_slice(),
+        _ => &[],
+    };
+    let given = filters.iter().chain(listeners).chain(sources.iter().map(|source| &source.node));
+    hints.routes(given, sinks.iter().map(|sink| &sink.node));
     filters.iter().for_each(|filter| hints.conditions(filter));
     for sink in sinks {
         hints.conditions(&sink.node);
@@ -63,10 +69,11 @@ impl Hints<'_> {
         self.found.push(Hint { problem: Diagnostic::at(span.clone(), message).help(help), is_sure });
     }
 
-    /// Checks for routes of sinks that no filter sets, and routes of filters that are similar to those of a sink.
-    fn routes<'n>(&mut self, filters: &'n [Node], sinks: impl Iterator<Item = &'n Node>) {
+    /// Checks for routes of sinks that no filter, listener or source sets, and those of filters, listeners and sources that
+    /// are similar to those of a sink.
+    fn routes<'n>(&mut self, given_by: impl Iterator<Item = &'n Node>, sinks: impl Iterator<Item = &'n Node>) {
         let (mut given, mut taken) = (Vec::new(), Vec::new());
-        filters.iter().for_each(|filter| labels(filter, &mut given));
+        given_by.for_each(|node| labels(node, &mut given));
         for sink in sinks {
             let routes = sink.entry("routes").map(|entry| entry.node.items()).unwrap_or_default();
             taken.extend(routes.iter().filter_map(label));
@@ -78,8 +85,9 @@ impl Hints<'_> {
             .filter(|filter| matches!(filter.module, Module::File(_)))
             .map(|filter| filter.name.as_str())
             .collect();
-        // The routes of other filters are unknown.
-        let all_is_known = others.is_empty() && !self.settings.auto_load;
+        // The routes of other filters are unknown, and those of containers' labels.
+        let has_labels = self.settings.sources.iter().any(|source| source.kind == "docker");
+        let all_is_known = others.is_empty() && !self.settings.auto_load && !has_labels;
         let is_given = |label: &str| given.iter().any(|(text, _)| *text == label);
         let mut meant = BTreeSet::new();
         for (text, span) in taken.iter().filter(|(text, _)| !is_given(text)) {
@@ -211,7 +219,8 @@ fn label(node: &Node) -> Option<(&str, &Range<usize>)> {
     }
 }
 
-/// Collects the labels that a filter sets: `routes`, `route` and `fail_route` in the options of the bundled filters.
+/// Collects the labels that are set: `routes` of listeners and sources, and `routes`, `route` and `fail_route` in the
+/// options of the bundled filters.
 fn labels<'n>(node: &'n Node, found: &mut Vec<(&'n str, &'n Range<usize>)>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| labels(item, found)),

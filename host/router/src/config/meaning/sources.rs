@@ -41,6 +41,7 @@ impl Reader<'_> {
                 kind,
                 source: common.source,
                 level: common.level.map_or(default_level, level),
+                routes: common.routes,
                 options: Json::Object(options),
             };
             self.try_building_source(entry, &source, &context);

@@ -15,6 +15,9 @@ pub(in crate::config) struct SourceCommon {
     pub source: Option<String>,
     /// `level` of records that have none. Default: that of `[ingest]`.
     pub level: Option<LevelName>,
+    /// Routes that its records get, in addition to what filters assign. Default: none.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)), extend("examples" = [["audit"]]))]
+    pub routes: Vec<String>,
 }
 
 /// A source's table: the common keys, and the options of its type.

@@ -41,6 +41,20 @@ fn routes_of_custom_filters_are_unknown() {
 }
 
 #[test]
+fn listeners_and_sources_set_routes_too() {
+    let listener =
+        "filter = []\n[[listen]]\nprotocol = 'syslog'\naddress = 'udp://127.0.0.1:1514'\nroutes = ['audit']\n";
+    let source = "filter = []\n[source.shop]\ntype = 'demo'\nroutes = ['audit']\n";
+    for given in [listener, source] {
+        assert_eq!(warnings(&format!("{given}{}", sink("routes = ['audit']"))), [""; 0], "{given}");
+        let other = warnings(&format!("{given}{}", sink("routes = ['audti']")));
+        assert!(other.len() == 1 && other[0].ends_with("did you mean `audit`?"), "{other:?}");
+    }
+    let containers = "filter = []\n[source.containers]\ntype = 'docker'\n";
+    assert_eq!(warnings(&format!("{containers}{}", sink("routes = ['set-by-a-label']"))), [""; 0]);
+}
+
+#[test]
 fn a_label_similar_to_a_route_of_a_sink_is_one_warning() {
     let two = ROUTE.replace("['audit']", "['audit', 'audti']");
     assert_eq!(
