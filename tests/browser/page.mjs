@@ -1,13 +1,14 @@
 // Uses the page of a running router as a person does, in a real browser: node page.mjs URL MODULE
 //
-// The router has a filter `level` and a sink; MODULE is the path of another version of that filter,
+// The router has a filter `level`, a sink, a source that reads `app.log` beside this script, and
+// one that fails; MODULE is the path of another version of that filter,
 // which changes every record.
 //
 // Each step waits for what must happen, and throws when it does not. For a restart of the router, the script prints a
 // line and waits for one on standard input.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -184,7 +185,12 @@ const steps = {
 
   async "the pipeline shows a source, a filter and a sink, and each opens"() {
     const page = await open("/?view=pipeline");
-    await shows(page, ".node-source[data-name=weir]", /records.*\/s/);
+    writeFileSync(new URL("app.log", import.meta.url), "the first line\nthe second line\n");
+    await page.waitForSelector(".node-source:has-text('total 2')");
+    const sources = await page.$$eval(".node-source", (nodes) => nodes.map((node) => node.textContent));
+    assert.equal(sources.filter((text) => /^weirfilerunning.*total 2/.test(text)).length, 1, String(sources));
+    assert.equal(sources.filter((text) => /^weirrecords.*rejected/.test(text)).length, 1, String(sources));
+    await shows(page, ".node-source[data-name=jobs]", /redisfailed, retrying.*127\.0\.0\.1:1/);
     await shows(page, ".node-filter[data-name=level]", /in.*\/s.*ok|ok.*in.*\/s/);
     await shows(page, ".node-sink", /lag.*errors/);
     await page.waitForFunction(() => document.querySelectorAll(".flow-line").length >= 3);

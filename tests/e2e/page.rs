@@ -19,9 +19,21 @@ options = { default = "TRACE" }
 type = "sqlite"
 "#;
 
+/// One has the name of a protocol, and one can't fetch anything.
+const SOURCES: &str = r#"
+[source.weir]
+type = "file"
+paths = ["app.log"]
+[source.jobs]
+type = "redis"
+url = "redis://127.0.0.1:1"
+streams = ["jobs"]
+group = "weir"
+"#;
+
 #[test]
 fn a_person_can_watch_and_search_in_a_browser() {
-    let home = Home::with(CONFIGURATION);
+    let home = Home::with(&format!("{CONFIGURATION}{SOURCES}"));
     let module = home.path("another.wasm");
     std::fs::write(&module, guests::module(guests::PATCH)).unwrap();
     browse(&home, "page.mjs", module.to_str().unwrap());

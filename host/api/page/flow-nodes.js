@@ -55,7 +55,7 @@ export function sourceLook(source, rates) {
     cells: [
       ["records", perSecond(rates.of("sources", source.key))],
       ["total", shortCount(source.records)],
-      ...(source.type ? [] : [["rejected", shortCount(source.rejected), bad(source.rejected, "warning")]]),
+      source.type ? ["read", bytes(source.bytes)] : ["rejected", shortCount(source.rejected), bad(source.rejected, "warning")],
       ["quarantined", shortCount(source.quarantined), bad(source.quarantined, "warning")],
     ],
   };

@@ -8,7 +8,7 @@ use weir_record::Batch;
 use crate::limits;
 use crate::wiring::lock;
 
-/// One batch in this many is sampled.
+/// One batch in this many is sampled, once there were so many.
 const EVERY: u64 = 16;
 
 /// The sample. It is never written to disk, because its records are unfiltered.
@@ -21,7 +21,12 @@ pub struct Sample {
 impl Sample {
     /// Offers a batch to the sample, which takes records from some batches.
     pub fn offer(&self, batch: &Batch) {
-        if !self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY) {
+        // A source may deliver nothing but positions.
+        if batch.is_empty() {
+            return;
+        }
+        let number = self.batches.fetch_add(1, Ordering::Relaxed);
+        if number >= EVERY && !number.is_multiple_of(EVERY) {
             return;
         }
         // Another thread is updating the sample; skip this batch.
@@ -52,5 +57,24 @@ impl Sample {
             Ok(records) => records.clone(),
             Err(poisoned) => poisoned.into_inner().clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_batches_are_taken_and_later_one_of_sixteen() {
+        let sample = Sample::default();
+        let mut one = Batch::new();
+        one.push(&[0xde, 0, 0]);
+        for records in 1..=16 {
+            sample.offer(&Batch::new());
+            sample.offer(&one);
+            assert_eq!(sample.take().len(), records);
+        }
+        (16..16 + 2 * EVERY).for_each(|_| sample.offer(&one));
+        assert_eq!(sample.take().len(), 18);
     }
 }
