@@ -1,5 +1,6 @@
 //! The commands other than `run`, and their help.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -140,6 +141,25 @@ fn all_commands_accept_the_same_addresses_and_help_lists_them() {
     }
     let refused = weir().args(["bench", "json-10"]).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("json-100"), "{refused:?}");
+}
+
+#[test]
+fn the_bench_compares_two_binaries() {
+    let this = weir().get_program().to_owned();
+    let compare = |case: &str, other: &OsStr| {
+        weir().args(["bench", case, "--runs", "2", "--records", "1000", "--compare"]).arg(other).output().unwrap()
+    };
+    let compared = compare("json-100", &this);
+    let text = String::from_utf8_lossy(&compared.stdout);
+    assert!(
+        compared.status.success() && text.contains("µs CPU/record") && text.contains("of 2 below 1"),
+        "{compared:?}"
+    );
+    assert!(!text.contains("not arrived"), "{text}");
+    let missing = compare("json-100", OsStr::new("no-such-binary"));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("--compare no-such-binary: No such file"), "{missing:?}");
+    let unfit = compare("swap", &this);
+    assert!(String::from_utf8_lossy(&unfit.stderr).contains("json-100"), "{unfit:?}");
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub struct BenchArgs {
     /// Module to compile under load, for the case `compile`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,
+    /// Another binary of Weir, to run the cases of the table in turn with this one: whether a change shows. More runs tell
+    /// it more surely
+    #[arg(long, value_name = "BINARY", conflicts_with = "peer")]
+    pub compare: Option<PathBuf>,
     /// Another router to run the same cases against
     #[arg(long, value_name = "NAME=COMMAND")]
     pub peer: Vec<String>,

@@ -43,9 +43,14 @@ impl Usage {
 impl Child {
     /// Starts a router with this configuration in an empty folder.
     pub fn weir(folder: &Path, configuration: &str) -> anyhow::Result<Self> {
+        Self::weir_of(&std::env::current_exe()?, folder, configuration)
+    }
+
+    /// The same, of another binary.
+    pub fn weir_of(binary: &Path, folder: &Path, configuration: &str) -> anyhow::Result<Self> {
         let file = folder.join("weir.toml");
         std::fs::write(&file, configuration)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(binary);
         command.args(["run", "--listen", "127.0.0.1:0", "--config"]);
         command.arg(&file);
         Self::start(command, folder)

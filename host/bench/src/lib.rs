@@ -26,11 +26,13 @@
 //! | `tokens.rs` | what checking a token costs |
 //! | `compile.rs` | throughput while a large module is compiled |
 //! | `table.rs` | the printed table |
+//! | `compare.rs` | two binaries in turn, and their ratio |
 
 mod arguments;
 mod arrived;
 mod cases;
 mod child;
+mod compare;
 mod compile;
 mod fair;
 mod files;
@@ -44,6 +46,8 @@ mod swap;
 mod table;
 mod tls;
 mod tokens;
+
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
@@ -92,6 +96,16 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// Runs the requested cases and prints the results.
 pub fn run(args: &BenchArgs, redact: Module) -> anyhow::Result<()> {
     let wanted = select(&args.cases);
+    if let Some(other) = &args.compare {
+        if wanted.is_empty() {
+            bail!(
+                "--compare is for the cases of the table: {}",
+                CASES.iter().map(|case| case.name).collect::<Vec<_>>().join(", ")
+            );
+        }
+        print!("{}", compare::report(args, &wanted, other).with_context(|| format!("--compare {}", other.display()))?);
+        return Ok(());
+    }
     let peers = peers(&args.peer)?;
     let mut rows: Vec<Row> = Vec::new();
     for case in wanted {
@@ -122,6 +136,8 @@ pub fn run(args: &BenchArgs, redact: Module) -> anyhow::Result<()> {
 enum Contender {
     Weir,
     Floor,
+    /// Another binary of Weir.
+    Other(PathBuf),
     /// Another router, started by the user's command.
     Peer {
         name: String,
@@ -134,6 +150,7 @@ impl Contender {
         match self {
             Self::Weir => "weir",
             Self::Floor => "floor",
+            Self::Other(_) => "other",
             Self::Peer { name, .. } => name,
         }
     }
@@ -152,6 +169,7 @@ fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Resu
     let folder = folder(args)?;
     let child = match contender {
         Contender::Weir => Child::weir(folder.path(), &case.configuration())?,
+        Contender::Other(binary) => Child::weir_of(binary, folder.path(), &case.configuration())?,
         Contender::Floor => Child::floor(folder.path())?,
         Contender::Peer { command, .. } => Child::peer(folder.path(), command)?,
     };
@@ -197,7 +215,7 @@ fn folder(args: &BenchArgs) -> anyhow::Result<tempfile::TempDir> {
 fn arrived_in(contender: &Contender, case: &Case) -> arrived::Destination {
     match contender {
         Contender::Floor => arrived::Destination::Answered,
-        Contender::Weir | Contender::Peer { .. } => case.arrives_in,
+        Contender::Weir | Contender::Other(_) | Contender::Peer { .. } => case.arrives_in,
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Run {
 }
 
 impl Run {
-    fn cpu_micros(&self) -> f64 {
+    pub fn cpu_micros(&self) -> f64 {
         self.cpu_seconds * 1e6 / self.records as f64
     }
 }
