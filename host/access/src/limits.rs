@@ -51,7 +51,7 @@ pub const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes of requests in progress that a sender may have for each core while others send: enough to keep a core busy,
 /// little enough to be processed within milliseconds.
-pub const SHARE_BYTES_PER_CORE: usize = 512 << 10;
+pub const SHARE_BYTES_PER_CORE: usize = 256 << 10;
 /// How long a sender counts as one of several after a request of another, in nanoseconds.
 pub const SHARE_NS: u64 = 1_000_000_000;
 /// How long a request waits for its sender's others.
