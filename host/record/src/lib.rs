@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `read_json`, `from_json`, `scan` | JSON bodies: records, values, bytes |
 //! | `from_msgpack`, `from_text` | the other two kinds of body |
-//! | `compose` | records from entries, for other formats |
+//! | `compose`, `values` | records from entries, for other formats |
 //! | `arrival`, `builder`, `aliases`, `keys` | shared by the readers: defaults, errors, the rules below, duplicate keys |
 //! | `batch`, `record` | views that read in place; single values are `weir-wire`'s [`Value`] |
 //! | `patch` | changes, which copy what they don't touch |
@@ -80,12 +80,13 @@ mod record;
 mod scan;
 pub mod time;
 mod to_json;
+mod values;
 pub mod write;
 
 pub use aliases::{AliasError, Aliases, MAX_ALIASES, Role};
 pub use arrival::{Defaults, RejectedRecord, SyntaxError};
 pub use batch::{Batch, DecodeError};
-pub use compose::{ComposeError, Composer, ListWriter, MapWriter, SharedValue, ValueWriter};
+pub use compose::{ComposeError, Composer};
 pub use from_msgpack::read_msgpack;
 pub use from_text::read_text;
 pub use give_routes::give_routes;
@@ -94,5 +95,6 @@ pub use patch::{Change, PatchError, apply_changes, merge_patch};
 pub use read_json::{json_to_msgpack, read_json};
 pub use record::{Head, Record};
 pub use to_json::{write_json, write_json_value};
+pub use values::{ListWriter, MapWriter, SharedValue, ValueWriter};
 pub use weir_wire::token::{Token, token};
 pub use weir_wire::{Array, Map, Value, path};

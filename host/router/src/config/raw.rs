@@ -5,8 +5,13 @@
 //! `meaning`. Required keys are an `Option` here and required in the schema, so that a file with errors can still be
 //! checked.
 
+mod filter;
+mod http;
+mod journal;
 mod listen;
+mod sink;
 mod source;
+mod token;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +19,18 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weir_document::Secret;
 use weir_document::units::{Size, TimeSpan};
 
+pub use filter::OnError;
+pub(super) use filter::{Canary, Filter};
+pub(super) use http::{Http, Tls};
+pub use journal::WhenFull;
+pub(super) use journal::{Encryption, Journal, KeySource};
 pub(super) use listen::Listen;
+pub(super) use sink::{Sink, SinkCommon};
 pub(super) use source::{Source, SourceCommon};
+pub use token::TokenRole;
+pub(super) use token::{Limits, Token};
 
 /// Configuration of Weir. Without `Debug`, because options of sinks and filters can be secrets.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -67,72 +79,29 @@ pub(super) struct Config {
     pub log: Log,
 }
 
-/// The HTTP server that receives records, and its limits.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Http {
-    /// Address and port to listen on; `0.0.0.0:8080` is reachable from other machines, and needs a token.
-    #[schemars(example = &"127.0.0.1:8080")]
-    pub listen: String,
-    /// Host names besides `localhost` that requests may use when Weir listens on a loopback address, such as the public
-    /// name that a local proxy passes on. Requests for other hosts get a 403, because a web page could have sent them.
-    /// On other addresses, any name is accepted.
-    #[schemars(inner(length(min = 1)), extend("examples" = [["logs.example.com"]]))]
-    pub allowed_hosts: Vec<String>,
-    /// Other origins whose web pages may send records, as browsers write them: scheme, host, and the port if it isn't
-    /// the usual one. `"*"` lets every page anywhere send, so use it only if everybody may. Pages of other origins never
-    /// read anything but the answers.
-    #[schemars(inner(length(min = 1)), extend("examples" = [["https://app.example.com"]]))]
-    pub allowed_origins: Vec<String>,
-    /// Maximum size of a request body, as received.
-    pub max_body: Size,
-    /// Maximum size of a request body after decompression; at least `max_body`.
-    pub max_decompressed: Size,
-    /// Maximum total size of all unanswered requests; beyond it, senders get a 503.
-    pub max_in_flight: Size,
-    /// Maximum number of connections; beyond it, clients get a 503 and are disconnected. Lowered, with a warning, if
-    /// the limit on open files doesn't allow as many.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_connections: u64,
-    /// How long a client may take to send the headers of a request, and before that for a TLS handshake.
-    pub header_timeout: TimeSpan,
-    /// Time limit for receiving the body of a request.
-    pub body_timeout: TimeSpan,
-}
-
-impl Default for Http {
+impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: "127.0.0.1:8080".to_owned(),
-            allowed_hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-            max_body: mib(16),
-            max_decompressed: mib(64),
-            max_in_flight: mib(256),
-            max_connections: 1024,
-            header_timeout: seconds(10),
-            body_timeout: seconds(30),
+            data: "weir-data".to_owned(),
+            filters_folder: "filters".to_owned(),
+            auto_load: false,
+            trusted_keys: None,
+            http: Http::default(),
+            listen: Vec::new(),
+            tls: None,
+            live: Live::default(),
+            limits: Limits::default(),
+            token: BTreeMap::new(),
+            journal: Journal::default(),
+            encryption: Encryption::default(),
+            filter: None,
+            source: BTreeMap::new(),
+            sink: None,
+            quarantine: Quarantine::default(),
+            ingest: Ingest::default(),
+            log: Log::default(),
         }
     }
-}
-
-/// Encryption of all connections with TLS 1.2 or 1.3. Changed files are taken up while the router runs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["certificate", "key"]))]
-pub(super) struct Tls {
-    /// PEM file with the server's certificate, and after it those between it and its authority; relative to this file.
-    #[schemars(length(min = 1), example = &"/etc/weir/certificate.pem")]
-    pub certificate: Option<String>,
-    /// PEM file with its key, without a password; relative to this file.
-    #[schemars(length(min = 1), example = &"/etc/weir/key.pem")]
-    pub key: Option<String>,
-    /// PEM file with the authorities of clients' certificates, which tokens can name; relative to this file. Default:
-    /// clients are not asked for a certificate.
-    #[schemars(length(min = 1), example = &"/etc/weir/clients.pem")]
-    pub client_certificates: Option<String>,
-    /// Whether clients without a certificate can't connect.
-    pub require_client_certificate: bool,
 }
 
 /// The live stream of records, for the page and for programs.
@@ -147,263 +116,6 @@ pub(super) struct Live {
     /// variables: `LOG_SERVICE_HOST` and `LOG_SERVICE_PORT`.
     #[schemars(example = &"127.0.0.1:8765")]
     pub listen: Option<String>,
-}
-
-/// Limits of a sender; beyond one, requests get a 429 with `Retry-After`. What is configured applies to every address;
-/// the defaults only to those of other machines, since on this one, a proxy speaks for many. 0 is no limit.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Limits {
-    /// Requests that send records, per second. Default: no limit.
-    pub requests_per_second: Option<u64>,
-    /// Records per second. Default: no limit.
-    pub records_per_second: Option<u64>,
-    /// Bytes of request bodies per second, as received. Default: no limit.
-    #[schemars(example = &"10MiB")]
-    pub bytes_per_second: Option<Size>,
-    /// How much of these rates may be used at once, as the time in which it accrues; from 100 ms to an hour. Default:
-    /// 1s.
-    pub burst: Option<TimeSpan>,
-    /// Connections at a time. Default: 256.
-    pub connections: Option<u64>,
-    /// Clients of the live stream at a time. Default: 128.
-    pub streams: Option<u64>,
-    /// Searches at a time; others wait up to 10 s. Default: 3, of 4 for everybody.
-    pub searches: Option<u64>,
-}
-
-/// A token: who may send, read or change what. It has one of `hash`, `env`, `file` and `certificate`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["role"]))]
-pub(super) struct Token {
-    /// What it permits: to send records (`ingest`), to read them and the state of the router (`read`), or everything
-    /// (`admin`).
-    pub role: Option<TokenRole>,
-    /// Only records of these sources, in any case; `*` is any text, `?` one character. Default: all.
-    #[schemars(inner(length(min = 1)), extend("examples" = [["shop*", "checkout"]]))]
-    pub sources: Vec<String>,
-    /// Only records with one of these routes, for `read`. Default: all.
-    #[schemars(inner(length(min = 1)), extend("examples" = [["audit"]]))]
-    pub routes: Vec<String>,
-    /// Its hash, as `weir token new --hash` prints it. No report shows it, because it could be the token by mistake.
-    pub hash: Option<Secret>,
-    /// The environment variable that contains it.
-    #[schemars(length(min = 1), example = &"CI_TOKEN")]
-    pub env: Option<String>,
-    /// The file that contains it; relative to this file.
-    #[schemars(length(min = 1), example = &"/run/secrets/ci-token")]
-    pub file: Option<String>,
-    /// Its own limits, which replace those of the addresses that use it, one by one. Default: those of the address.
-    pub limits: Limits,
-    /// In place of a token, a client certificate: its common name, one of its alternative names (DNS, email or URI), or
-    /// its fingerprint, `sha256:` and 64 hexadecimal digits. Needs `client_certificates` in `[tls]`.
-    #[schemars(length(min = 1), example = &"ci.example.com")]
-    pub certificate: Option<String>,
-}
-
-/// What a token permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum TokenRole {
-    Ingest,
-    Read,
-    Admin,
-}
-
-/// The durable log between filters and sinks.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Journal {
-    /// When writes are synced to disk: `always` (before a sender is answered), an interval (a power failure loses at
-    /// most that much), or `off` (left to the operating system).
-    #[schemars(example = &"always", example = &"100ms", example = &"off")]
-    pub sync: String,
-    /// Maximum disk space; at least two segments.
-    pub max_size: Size,
-    /// How long to keep records that every sink has, for `weir journal replay`; `max_size` takes precedence.
-    #[schemars(example = &"24h")]
-    pub keep: TimeSpan,
-    /// What happens when `max_size` is reached: `refuse` answers 503 until the sinks catch up, `drop_oldest` deletes
-    /// the oldest records even if a slow sink hasn't read them.
-    pub when_full: WhenFull,
-    /// Size at which a new segment file is started; disk space is freed one segment at a time.
-    pub segment_size: Size,
-    /// Whether records are compressed (LZ4) on disk.
-    pub compress: bool,
-    /// Memory for the newest batches; sinks that keep up read from it instead of from disk.
-    pub recent: Size,
-}
-
-impl Default for Journal {
-    fn default() -> Self {
-        Self {
-            sync: "always".to_owned(),
-            max_size: mib(8 * 1024),
-            keep: seconds(0),
-            when_full: WhenFull::Refuse,
-            segment_size: mib(64),
-            compress: false,
-            recent: mib(32),
-        }
-    }
-}
-
-/// Encryption of the journal and the quarantine on disk (AES-256-GCM).
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Encryption {
-    /// The key for new files. Default: none, new files are not encrypted.
-    pub key: Option<KeySource>,
-    /// The keys of files that were written before `key` was changed or removed.
-    pub previous_keys: Vec<KeySource>,
-}
-
-/// Where a key comes from: `file` or `env`. A key has 32 bytes, as 64 hexadecimal digits or as Base64.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct KeySource {
-    /// The file that contains it, as `weir journal new-key` makes one; relative to this file.
-    #[schemars(length(min = 1), example = &"/etc/weir/data.key")]
-    pub file: Option<String>,
-    /// The environment variable that contains it.
-    #[schemars(length(min = 1), example = &"WEIR_DATA_KEY")]
-    pub env: Option<String>,
-}
-
-/// What the journal does when it reaches its size limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum WhenFull {
-    Refuse,
-    DropOldest,
-}
-
-/// One filter of the chain.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["name", "module"]))]
-pub(super) struct Filter {
-    /// Name in the log, the metrics and the quarantine; must be unique.
-    #[schemars(example = &"redact")]
-    pub name: Option<String>,
-    /// `bundled:NAME`, or the path of a `.wasm` file relative to the filters folder.
-    #[schemars(example = &"bundled:redact", example = &"my_filter.wasm")]
-    pub module: Option<String>,
-    /// What happens to records on which the filter fails: `quarantine` stores them in the quarantine, `pass` lets them
-    /// through unchanged, `reject` answers the sender with an error.
-    pub on_error: OnError,
-    /// Time limit for one batch.
-    pub timeout: TimeSpan,
-    /// Memory limit for one instance; each worker has its own instance.
-    pub memory: Size,
-    /// Maximum size of the output for one batch.
-    pub max_output: Size,
-    /// The only paths that the filter may see, such as `message` or `context.*`. Default: the paths that the filter
-    /// declares.
-    #[schemars(inner(length(min = 1)), extend("examples" = [["message", "context.*"]]))]
-    pub reads: Option<Vec<String>>,
-    /// The only paths that the filter may change; `[]` means none. If it changes anything else in a record, `on_error`
-    /// applies. Default: any path.
-    #[schemars(inner(length(min = 1)), extend("examples" = [["message"]]))]
-    pub writes: Option<Vec<String>>,
-    /// How a new version of the module is tested before it replaces the running one. Default: on a few recent records.
-    pub canary: Option<Canary>,
-    /// Options that are passed to the filter.
-    pub options: serde_json::Map<String, Value>,
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self {
-            name: None,
-            module: None,
-            on_error: OnError::default(),
-            timeout: TimeSpan::from_duration(Duration::from_millis(250)),
-            memory: mib(64),
-            max_output: mib(64),
-            reads: None,
-            writes: None,
-            canary: None,
-            options: serde_json::Map::new(),
-        }
-    }
-}
-
-/// A trial of a new version next to the running one.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["share", "for"]))]
-pub(super) struct Canary {
-    /// The percentage of batches that both versions receive copies of.
-    #[schemars(example = &"5%")]
-    pub share: Option<String>,
-    /// Duration of the test.
-    #[serde(rename = "for")]
-    #[schemars(example = &"60s")]
-    pub time: Option<TimeSpan>,
-    /// Reject the new version if its percentage of failed records exceeds the running version's by more than this.
-    pub errors: String,
-    /// Reject the new version if its output falls short of the running version's by more than this percentage of the
-    /// records.
-    pub drops: String,
-    /// Reject the new version if it takes more than this many times as long.
-    pub slowdown: f64,
-}
-
-impl Default for Canary {
-    fn default() -> Self {
-        Self { share: None, time: None, errors: "1%".to_owned(), drops: "5%".to_owned(), slowdown: 3.0 }
-    }
-}
-
-/// What happens to a record on which a filter fails.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum OnError {
-    #[default]
-    Quarantine,
-    Pass,
-    Reject,
-}
-
-/// The keys that all sinks have.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(super) struct SinkCommon {
-    /// Only accept records to which a filter assigned one of these routes. Default: all records.
-    #[schemars(length(min = 1), inner(length(min = 1)), extend("examples" = [["audit"]]))]
-    pub routes: Option<Vec<String>>,
-    /// Only accept records of this level or above. Default: all levels.
-    pub min_level: Option<LevelName>,
-    /// Only receive records from sinks that name this sink as their `fallback`.
-    pub standby: bool,
-    /// The sink that receives marked copies of the records while this sink is failing. The originals stay in the
-    /// journal for this sink.
-    #[schemars(length(min = 1), example = &"console")]
-    pub fallback: Option<String>,
-    /// How long the sink must have been failing before its `fallback` receives records.
-    pub fallback_after: TimeSpan,
-}
-
-/// A sink's table: the common keys, and the options of its type.
-#[derive(Deserialize)]
-pub(super) struct Sink {
-    #[serde(rename = "type", default)]
-    pub kind: String,
-    #[serde(flatten)]
-    pub common: SinkCommon,
-    #[serde(flatten)]
-    pub options: serde_json::Map<String, Value>,
-}
-
-impl Default for SinkCommon {
-    fn default() -> Self {
-        Self { routes: None, min_level: None, standby: false, fallback: None, fallback_after: seconds(30) }
-    }
 }
 
 /// Severity of a record. Only the canonical spelling is accepted, so that editors can complete it.
@@ -538,31 +250,6 @@ impl LogLevel {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data: "weir-data".to_owned(),
-            filters_folder: "filters".to_owned(),
-            auto_load: false,
-            trusted_keys: None,
-            http: Http::default(),
-            listen: Vec::new(),
-            tls: None,
-            live: Live::default(),
-            limits: Limits::default(),
-            token: BTreeMap::new(),
-            journal: Journal::default(),
-            encryption: Encryption::default(),
-            filter: None,
-            source: BTreeMap::new(),
-            sink: None,
-            quarantine: Quarantine::default(),
-            ingest: Ingest::default(),
-            log: Log::default(),
-        }
-    }
 }
 
 const fn mib(number: u64) -> Size {
