@@ -136,10 +136,10 @@ fn routers_that_share_a_consumer_store_each_message_once_in_one_database_while_o
     let mut publisher = nats.bulk();
     for round in 0..4 {
         let (first, last) = (round * messages / 4, (round + 1) * messages / 4);
+        let before = count();
         publisher
             .publish("log.entry", (first..last).map(|number| format!("{{\"message\":\"m\",\"number\":{number}}}")));
         if round < 3 {
-            let before = count();
             eventually("some are stored", || count() > before);
             routers.pop().unwrap().kill();
             routers.push(killed.start());
