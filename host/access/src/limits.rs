@@ -49,8 +49,8 @@ pub const RETRY_PLACE: Duration = Duration::from_secs(2);
 /// Minimum interval between log lines about refusals.
 pub const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Bytes of requests in progress that a sender may have for each core while others send: enough to keep a core busy,
-/// little enough to be processed within milliseconds.
+/// Bytes of requests in progress that a sender may have for each core while others send: little enough to be processed
+/// within milliseconds. A flood of large requests loses some of its throughput meanwhile.
 pub const SHARE_BYTES_PER_CORE: usize = 256 << 10;
 /// How long a sender counts as one of several after a request of another, in nanoseconds.
 pub const SHARE_NS: u64 = 1_000_000_000;

@@ -1,5 +1,5 @@
-//! Fair sharing: while several senders send, none has more of its requests in progress than keep the router busy. The
-//! others of its requests wait, before their bodies are parsed. So a sender of few records waits for a little of everybody's
+//! Fair sharing: while several senders send, only so many bytes of each one's requests are in progress. Its other
+//! requests wait, before their bodies are parsed. So a sender of few records waits for a little of everybody's
 //! work, and not for all that one sender can send.
 //!
 //! **A sender that is alone never waits**: it may have as much in progress as fits into memory, which a slow disk needs
