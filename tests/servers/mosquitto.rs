@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{PATIENCE, Process, free_port};
 
@@ -36,10 +37,30 @@ impl Mosquitto {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    /// Stops it cleanly, and starts it again on the same port and sessions. Killed, it would lose what it has acknowledged
-    /// since it last wrote them.
+    /// Stops it cleanly, and starts it again on the same port and sessions.
     pub fn restart(&mut self) {
         self.process.stop();
+        self.launch();
+    }
+
+    /// Kills it with `kill -9`, and starts it again. Mosquitto acknowledges messages before it writes them, so it is told
+    /// to write them first: what is published meanwhile would be lost.
+    pub fn kill_and_restart(&mut self) {
+        let file = self.folder.join("mosquitto.db");
+        let version = || file.metadata().map(|metadata| metadata.ino()).ok();
+        let before = version();
+        let asked = Command::new("kill").arg("-USR1").arg(self.process.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "{PROGRAM} is not there");
+        let deadline = Instant::now() + PATIENCE;
+        while version().is_none() || version() == before {
+            assert!(Instant::now() < deadline, "{PROGRAM} never wrote its sessions");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.process.kill();
+        self.launch();
+    }
+
+    fn launch(&mut self) {
         self.process = launch(&self.folder, self.port, &self.configuration);
     }
 

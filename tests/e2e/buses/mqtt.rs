@@ -81,11 +81,13 @@ fn nothing_is_lost(version: u8) {
             arrived.store(different, Ordering::Release);
             different > before && *published.lock().unwrap() > sent + 50
         });
-        if round % 2 == 0 {
-            router.kill();
-            router = home.start();
-        } else {
-            mosquitto.lock().unwrap().restart();
+        match round % 4 {
+            1 => mosquitto.lock().unwrap().restart(),
+            3 => mosquitto.lock().unwrap().kill_and_restart(),
+            _ => {
+                router.kill();
+                router = home.start();
+            }
         }
     }
     stop.store(true, Ordering::Release);
@@ -105,7 +107,7 @@ fn nothing_is_lost(version: u8) {
 }
 
 #[test]
-fn no_message_is_lost_while_the_router_is_killed_and_the_server_restarts() {
+fn no_message_is_lost_while_the_router_and_the_server_are_killed_and_restarted() {
     nothing_is_lost(5);
 }
 

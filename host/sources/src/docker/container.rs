@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn a_label_gives_routes_unless_they_are_empty_or_too_long_or_too_many() {
+        let routes = |label: &str| container("c-1", "i", json!({ROUTE: label})).routes();
+        assert!(container("c-1", "i", json!({})).routes().is_empty());
+        assert!(routes("").is_empty());
+        assert_eq!(routes(" audit,, billing ,"), ["audit", "billing"]);
+        let (longest, longer) = ("r".repeat(limits::ROUTE_BYTES), "r".repeat(limits::ROUTE_BYTES + 1));
+        assert_eq!(routes(&format!("{longer},{longest}")), [longest]);
+        let many: Vec<String> = (0..=limits::ROUTES).map(|number| number.to_string()).collect();
+        assert_eq!(routes(&many.join(",")), many[..limits::ROUTES]);
+    }
+
+    #[test]
     fn a_process_finds_its_own_container_only_if_it_is_in_one() {
         let id = "0123456789abcdef".repeat(4);
         let mounts = |point: &str| format!("1 0 8:1 /var/lib/docker/containers/{id}/hostname {point} rw - ext4 x rw\n");
