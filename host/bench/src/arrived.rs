@@ -3,9 +3,13 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+/// Time from the last answer until the last record is in the sink.
+const ARRIVE: Duration = Duration::from_secs(120);
 
 /// Where the records of a case arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +20,19 @@ pub enum Destination {
     Lines,
     /// As rows of `data/logs.db`.
     Rows,
+}
+
+/// Waits until `expected` records have arrived. Returns how many did.
+pub fn wait(place: Destination, folder: &Path, expected: u64) -> anyhow::Result<u64> {
+    let until = Instant::now() + ARRIVE;
+    let mut count = Counter::new(place, folder);
+    loop {
+        let arrived = count.poll(expected)?;
+        if arrived >= expected || Instant::now() > until {
+            return Ok(arrived);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Counts incrementally.

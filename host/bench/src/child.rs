@@ -15,9 +15,6 @@ use crate::arrived::{self, Destination};
 /// Time for a process to start. The first start compiles the filters.
 const START: Duration = Duration::from_secs(60);
 
-/// Time from the last answer until the last record is in the sink.
-const ARRIVE: Duration = Duration::from_secs(120);
-
 /// A running process.
 pub struct Child {
     process: std::process::Child,
@@ -48,9 +45,19 @@ impl Child {
 
     /// The same, of another binary.
     pub fn weir_of(binary: &Path, folder: &Path, configuration: &str) -> anyhow::Result<Self> {
+        Self::run(Command::new(binary), folder, configuration)
+    }
+
+    /// Starts a router that uses only these cores, such as `0,1`.
+    pub fn weir_on(cores: &str, folder: &Path, configuration: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", cores]).arg(std::env::current_exe()?);
+        Self::run(command, folder, configuration)
+    }
+
+    fn run(mut command: Command, folder: &Path, configuration: &str) -> anyhow::Result<Self> {
         let file = folder.join("weir.toml");
         std::fs::write(&file, configuration)?;
-        let mut command = Command::new(binary);
         command.args(["run", "--listen", "127.0.0.1:0", "--config"]);
         command.arg(&file);
         Self::start(command, folder)
@@ -153,15 +160,7 @@ impl Child {
 
     /// Waits until `expected` records have arrived. Returns how many did.
     pub fn wait_for(&self, place: Destination, expected: u64) -> anyhow::Result<u64> {
-        let until = Instant::now() + ARRIVE;
-        let mut count = arrived::Counter::new(place, &self.folder);
-        loop {
-            let arrived = count.poll(expected)?;
-            if arrived >= expected || Instant::now() > until {
-                return Ok(arrived);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        arrived::wait(place, &self.folder, expected)
     }
 
     /// Stops the process gracefully and waits for it.

@@ -69,14 +69,15 @@ fn table(case: &Case, other: &Path, [new, old]: &[Vec<Run>; 2]) -> String {
     text
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+/// The values in order.
+pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values
 }
 
-/// The median.
-fn middle(sorted: &[f64]) -> f64 {
+/// The median of values in order.
+pub fn middle(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => f64::NAN,
         even if even % 2 == 0 => f64::midpoint(sorted[even / 2 - 1], sorted[even / 2]),

@@ -23,6 +23,7 @@
 //! | `fair.rs` | a sender of few records while another one floods |
 //! | `protocols.rs`, `protocols/` | the cost of a record in each protocol |
 //! | `files.rs` | the source `file` beside `tail -F` |
+//! | `scale.rs` | how cost grows with sizes, batches, connections, filters, sinks and cores |
 //! | `tokens.rs` | what checking a token costs |
 //! | `compile.rs` | throughput while a large module is compiled |
 //! | `table.rs` | the printed table |
@@ -41,6 +42,7 @@ mod load;
 mod outage;
 mod protocols;
 pub mod records;
+mod scale;
 mod stream;
 mod swap;
 mod table;
@@ -57,7 +59,7 @@ use child::Child;
 use table::Row;
 
 /// Cases whose results are text, not rows of the table.
-const REPORTS: [(&str, Report); 8] = [
+const REPORTS: [(&str, Report); 9] = [
     (swap::NAME, swap::report),
     (outage::NAME, outage::report),
     (stream::NAME, stream::report),
@@ -66,6 +68,7 @@ const REPORTS: [(&str, Report); 8] = [
     (tokens::NAME, tokens::report),
     (protocols::NAME, protocols::report),
     (files::NAME, files::report),
+    (scale::NAME, scale::report),
 ];
 
 /// The module of the filter `redact`, which some cases replace with new versions of itself.
@@ -87,6 +90,7 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
         (tls::NAME, "records and new connections with and without TLS"),
         (protocols::NAME, "what a record costs in each protocol"),
         (files::NAME, "a line in a file, and files without a change, beside `tail -F`"),
+        (scale::NAME, "how cost grows with sizes, batches, connections, filters, sinks and cores"),
         (SEARCH, "queries of stored records, in files and in SQLite; not run by default"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];

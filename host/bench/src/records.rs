@@ -18,6 +18,9 @@ const TIME_BYTES: usize = 12;
 /// Number of distinct bodies, which are sent in turn; enough to exceed the CPU caches.
 const BODIES: usize = 64;
 
+/// Bytes of all different bodies of a size, unless a single one is larger.
+const SCALED_BYTES: usize = 16 << 20;
+
 /// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -88,6 +91,31 @@ fn body(batch: usize, encoding: Encoding, random: &mut Rng) -> Body {
     Body { bytes, records: batch as u64, kept, times }
 }
 
+/// Creates a few bodies with `batch` records of `bytes` each, at least a hundred: sentences with a number, of which every
+/// third has an e-mail address.
+pub fn bodies_of(bytes: usize, batch: usize) -> Vec<Body> {
+    let mut random = Rng::with_seed(0x5EED_0F3E_C04D);
+    let different = (SCALED_BYTES / (bytes * batch)).clamp(4, BODIES);
+    let mut body = || {
+        let records: Vec<String> = (0..batch).map(|_| record_of(bytes, &mut random)).collect();
+        Body::fixed(format!("[{}]", records.join(",")).into_bytes(), batch as u64)
+    };
+    (0..different).map(|_| body()).collect()
+}
+
+fn record_of(bytes: usize, random: &mut Rng) -> String {
+    const HEAD: &str = r#"{"level":"INFO","source":"shop","message":""#;
+    const END: &str = r#""}"#;
+    let mut record = HEAD.to_owned();
+    while record.len() < bytes - END.len() {
+        let (order, who) = (random.u64(..), if random.u8(..3) == 0 { "user@example.com" } else { "somebody unknown" });
+        // Writing into a string can't fail.
+        let _ = write!(record, "order {order:016x} paid by {who} after {} ms; ", random.u32(..1000));
+    }
+    record.truncate(bytes - END.len());
+    record + END
+}
+
 /// All positions of a text.
 fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text)).collect()
@@ -143,6 +171,15 @@ mod tests {
         assert!((370..=400).contains(&each), "{each} bytes");
         let parsed: serde_json::Value = serde_json::from_slice(&body.bytes).unwrap();
         assert_eq!(parsed.as_array().unwrap().len(), 100);
+    }
+
+    #[test]
+    fn records_of_a_size_have_it() {
+        for (bytes, batch) in [(100, 100), (1_000, 1), (100_000, 2)] {
+            let body = &bodies_of(bytes, batch)[0];
+            let parsed: Vec<serde_json::Value> = serde_json::from_slice(&body.bytes).unwrap();
+            assert_eq!((parsed.len(), body.bytes.len()), (batch, batch * (bytes + 1) + 1));
+        }
     }
 
     #[test]
