@@ -14,7 +14,7 @@ const CONFIGURATION: &str = r#"
 [[filter]]
 name = "hostile"
 module = "hostile.wasm"
-timeout = "100ms"
+timeout = "500ms"
 memory = "64MiB"
 max_output = "1MiB"
 [sink.out]

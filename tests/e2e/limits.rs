@@ -224,7 +224,7 @@ fn a_token_has_only_so_many_searches() {
     assert_eq!(curl(&router, "/ingest", &send, format!("[{}]", records.join(",")).as_bytes()).status, 200);
     let database = home.path("weir-data/logs.db");
     eventually("all are stored", || sqlite(&database, "SELECT count(*) FROM logs") == "10000");
-    // One runs, 16 wait; the others are refused.
+    // One runs, 16 wait; the others are refused, and so is one that has waited for ten seconds.
     let mut searches = Command::new("curl");
     searches.args(["-sS", "--parallel", "--parallel-immediate", "--parallel-max", "60", "-H", &headers["searching"]]);
     searches.args(["-w", "%{http_code}\\n"]);
@@ -239,7 +239,7 @@ fn a_token_has_only_so_many_searches() {
     });
     let of = |status: &str| told.lines().filter(|line| *line == status).count();
     assert_eq!(of("200") + of("429"), 60, "{told}");
-    assert!(of("200") >= 17 && of("429") > 0, "{told}");
+    assert!(of("200") > 1 && of("429") > 0, "{told}");
     assert_eq!(curl(&router, "/api/fields", &["-H", &headers["searching"]], b"").status, 200);
 }
 

@@ -113,7 +113,7 @@ impl Home {
         Router::start(command)
     }
 
-    /// The content of all files here.
+    /// The content of all files here. A running router may remove some meanwhile.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_path_buf()];
@@ -123,8 +123,10 @@ impl Home {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    let bytes = std::fs::read(&path).unwrap();
-                    found.push((path, bytes));
+                    match std::fs::read(&path) {
+                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                        read => found.push((path, read.unwrap())),
+                    }
                 }
             }
         }
