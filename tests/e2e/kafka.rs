@@ -20,7 +20,7 @@ const MESSAGES: u64 = 20_000;
 
 /// Messages per second, so that they last longer than the kills: after each, the broker lets a new member wait for some
 /// seconds.
-const RATE: u64 = 400;
+const RATE: u64 = 200;
 
 const OUT: &str = "[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n";
 
