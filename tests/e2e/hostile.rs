@@ -40,7 +40,7 @@ fn lines(home: &Home) -> usize {
 #[test]
 fn each_hostile_filter_is_contained_and_only_its_bad_record_is_quarantined() {
     for (guest, reason) in guests::HOSTILE {
-        // The router has a part of the time to read what a filter returns, which is much for this one.
+        // What a filter returns has to be read within a part of the time, and this one returns very much.
         let timeout = if guest.0 == "bomb" { "10s" } else { "500ms" };
         let home = Home::with(&CONFIGURATION.replace("500ms", timeout));
         home.put_filter("hostile", &guests::module(*guest));

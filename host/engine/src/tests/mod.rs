@@ -33,8 +33,8 @@ fn engine() -> Arc<Engine> {
     Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap()
 }
 
-/// A deadline that only an endless loop misses, even on a busy machine. The engine has a part of it to read the many
-/// records of `bomb`.
+/// A deadline that only an endless loop misses, even on a busy machine. What a filter returns has to be read within a part
+/// of it, and `bomb` returns very much.
 fn spec(name: &str) -> FilterSpec {
     let seconds = if name == "bomb" { 10 } else { 1 };
     FilterSpec { timeout: Duration::from_secs(seconds), ..FilterSpec::new(name) }
