@@ -110,6 +110,7 @@ pub(crate) enum RecordFault {
     TooLarge,
     TooManyKeys,
     KeyIsNotText,
+    NamesAreTaken,
     /// For a reason of its format.
     Other(&'static str),
 }
@@ -141,6 +142,9 @@ impl RecordFault {
             RecordFault::TooDeep => "record is nested deeper than 64 levels; flatten it",
             RecordFault::TooLarge => "record is larger than 1 MiB; send less in one record",
             RecordFault::TooManyKeys => "record has more than 65535 keys; nest them or send less",
+            RecordFault::NamesAreTaken => {
+                "record has all keys that a value could be renamed to; send fewer `…_original`"
+            }
             RecordFault::Other(reason) => reason,
             RecordFault::KeyIsNotText => "a key of the record is a list, a map or an extension; use text",
         }

@@ -12,7 +12,7 @@ use crate::arrival::{Defaults, ReadError, RecordFault};
 use crate::batch::Batch;
 use crate::keys::{Fingerprints, KeySet, fingerprint};
 use crate::level::{Level, Scale};
-use crate::limits::{MAX_DERIVED_MESSAGE_BYTES, MAX_RECORD_BYTES};
+use crate::limits::{MAX_DERIVED_MESSAGE_BYTES, MAX_NAMES_TRIED, MAX_RECORD_BYTES};
 use crate::{time, to_json, write};
 
 /// Room needed besides the body and the texts of the head: the map header, four keys, the time, and the string headers.
@@ -129,10 +129,7 @@ impl<'d> RecordBuilder<'d> {
             let value_at = self.body.len();
             write(&mut self.body, &mut self.fingerprints)?;
             match key {
-                b"context" | b"metadata" | b"routes" if !self.stays(key, value_at) => {
-                    self.body.truncate(entry_at);
-                    return Ok(());
-                }
+                b"context" | b"metadata" | b"routes" if !self.stays(key, value_at) => self.body.truncate(entry_at),
                 _ => self.keys.add(print, &mut self.fingerprints),
             }
         }
@@ -151,6 +148,8 @@ impl<'d> RecordBuilder<'d> {
 
     /// Whether the value at the end of the body may stay there under a reserved key. Otherwise it has been set aside.
     fn stays(&mut self, key: &[u8], value_at: usize) -> bool {
+        // Of equal keys, the last counts.
+        self.displaced.retain(|(before, _)| before.as_bytes() != key);
         let value = &self.body[value_at..];
         let read = token(value).map(|(first, _)| first);
         let start = self.aside.len();
@@ -178,7 +177,7 @@ impl<'d> RecordBuilder<'d> {
         if taken != self.candidates.len() || !self.displaced.is_empty() {
             let aliases = self.defaults.aliases;
             let (left, displaced) = (&self.candidates, &mut self.displaced);
-            entries += append_unused(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body);
+            entries += append_unused(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body)?;
         }
         if !self.defaults.context.is_empty() {
             let sent = self.context.map_or(&[0x80][..], |span| span.of(&self.aside));
@@ -314,7 +313,7 @@ fn read_text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Appends what was set aside and not used to the body: an alias under its own name, a value of a reserved key under a
-/// name derived from it. Returns the number of entries written.
+/// name derived from it. Returns the number of entries written. Fails if those names are taken.
 #[cold]
 fn append_unused(
     aliases: &Aliases,
@@ -323,7 +322,7 @@ fn append_unused(
     displaced: &mut Vec<(&'static str, Span)>,
     aside: &[u8],
     body: &mut Vec<u8>,
-) -> u32 {
+) -> Result<u32, ReadError> {
     let mut written = 0;
     let left = candidates.iter().filter(|candidate| !taken.contains(&Some(candidate.alias)));
     for Candidate { alias, value } in left {
@@ -338,15 +337,14 @@ fn append_unused(
         }
     }
     for (key, value) in displaced.drain(..) {
-        let mut name = format!("{key}_original");
-        while find(body, u32::MAX, name.as_bytes()).is_some() {
-            name.push_str("_original");
-        }
+        let mut names = (1..=MAX_NAMES_TRIED).map(|times| format!("{key}{}", "_original".repeat(times)));
+        let free = names.find(|name| find(body, u32::MAX, name.as_bytes()).is_none());
+        let name = free.ok_or(ReadError::Record(RecordFault::NamesAreTaken))?;
         write::str(body, &name);
         body.extend_from_slice(value.of(aside));
         written += 1;
     }
-    written
+    Ok(written)
 }
 
 /// Whether a value of a canonical key counts as absent.

@@ -24,6 +24,23 @@ fn becomes_with(sent: &str, aliases: &Aliases, context: &[(&str, &str)]) -> Stri
         .replace("\"source\":\"test\",", "")
 }
 
+/// Why a record is not kept.
+fn refused(sent: &str) -> String {
+    let aliases = Aliases::default();
+    let defaults = Defaults {
+        received_ns: RECEIVED,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: false,
+    };
+    let mut batch = Batch::new();
+    let mut bad = read_json(sent.as_bytes(), &defaults, &mut batch).expect("the test sends JSON");
+    assert_eq!((bad.len(), batch.len()), (1, 0));
+    bad.remove(0).error
+}
+
 fn check(rows: &[(&str, &str)]) {
     for (sent, kept) in rows {
         assert_eq!(becomes(sent), *kept, "sent {sent}");
@@ -100,6 +117,35 @@ fn a_value_of_the_wrong_type_is_kept_under_another_name() {
             r#"{"message":"m","level_original":1,"a":{"level_original":2},"level_original_original":"loud"}"#,
         ),
     ]);
+}
+
+#[test]
+fn of_repeated_reserved_keys_only_the_last_is_kept() {
+    check(&[
+        (
+            r#"{"message":"m","routes":1,"metadata":2,"routes":3,"routes":4}"#,
+            r#"{"message":"m","metadata_original":2,"routes_original":4}"#,
+        ),
+        (r#"{"message":"m","metadata":1,"metadata":{"a":2}}"#, r#"{"message":"m","metadata":{"a":2}}"#),
+        (r#"{"message":"m","context":1,"context":null}"#, r#"{"message":"m"}"#),
+    ]);
+    let text = "x".repeat(crate::limits::MAX_RECORD_BYTES / 2);
+    let reason = refused(&format!(r#"{{{}"a":1}}"#, format!(r#""routes":"{text}","#).repeat(5)));
+    assert!(reason.contains("larger than 1 MiB"), "{reason}");
+}
+
+#[test]
+fn a_record_with_all_names_that_a_value_could_get_is_refused() {
+    let taken = |most: usize| {
+        let names: Vec<String> =
+            (1..=most).map(|times| format!(r#""level{}":1,"#, "_original".repeat(times))).collect();
+        names.concat()
+    };
+    let most = crate::limits::MAX_NAMES_TRIED;
+    let kept = becomes(&format!(r#"{{{}"level":"loud"}}"#, taken(most - 1)));
+    assert!(kept.contains(&format!(r#""level{}":"loud""#, "_original".repeat(most))), "{kept}");
+    let reason = refused(&format!(r#"{{{}"level":"loud"}}"#, taken(most)));
+    assert!(reason.contains("renamed"), "{reason}");
 }
 
 #[test]

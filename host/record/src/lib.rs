@@ -37,7 +37,7 @@
 //! | an [alias](Aliases), its canonical key absent or unusable | renamed to the canonical key |
 //! | an alias beside a usable canonical key, or several aliases | the canonical key wins, otherwise the first alias in the table's order; the others keep their names |
 //! | an alias with an unusable value | unchanged |
-//! | a canonical key with an unusable value | kept as `<key>_original` (`level_original`; another `_original` is added while that is taken), and the key counts as absent |
+//! | a canonical key with an unusable value | kept as `<key>_original` (`level_original`; another `_original` is added while that is taken, and a record with eight of them is rejected), and the key counts as absent |
 //! | number or truth value as `message` or `source` | its text |
 //! | list, map or extension as `message` or `source` | unusable |
 //! | bytes as `message`, `source`, `level` or a time | read as text |

@@ -31,6 +31,11 @@ pub const MAX_BAD_PER_BODY: usize = 65_536;
 /// Above it, a hostile map would take quadratic time.
 pub(crate) const MAX_KEYS_SEARCHED: usize = 32;
 
+/// How many names are tried for a value that can't keep its own: `level_original`,
+/// `level_original_original` and so on. Looking for each reads the whole record, and
+/// a hostile one has them all.
+pub(crate) const MAX_NAMES_TRIED: usize = 8;
+
 /// Up to this many changes to a record are made one after the other, each by copying
 /// the record. For few changes this is cheaper than parsing the record into a tree.
 pub(crate) const MAX_CHANGES_BY_COPY: usize = 8;
