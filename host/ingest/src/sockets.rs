@@ -24,6 +24,8 @@ mod datagrams;
 mod deliver;
 mod protocol;
 mod stream;
+#[cfg(test)]
+mod test_session;
 
 use std::future::Future;
 use std::sync::Arc;

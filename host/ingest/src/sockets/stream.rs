@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use weir_record::{Batch, Composer};
 
 use super::deliver::{Decoded, NotStored, Session};
@@ -32,21 +32,27 @@ impl<S: AsyncRead + Unpin> Reader<S> {
     /// Reads what there is, at most so many bytes into the buffer as a whole. Returns the number of bytes; 0 at the end
     /// of the stream, when the listener is to stop, or if what was begun is not continued.
     pub(crate) async fn more(&mut self, session: &Session, most_bytes: usize) -> Result<usize, String> {
-        let room = self.buffer.len().clamp(limits::SOCKET_READ_BYTES, most_bytes);
+        let begun = self.buffer.len();
+        // A message that is small so far needs no more than an empty buffer, and doesn't have to wait for it.
+        let room = begun.max(limits::SOCKET_READ_BYTES.saturating_sub(begun)).min(most_bytes);
+        let deadline = Instant::now() + limits::MESSAGE_IDLE_TIMEOUT;
         // Twice: the bytes, and what becomes of them.
-        while let Err(refused) = self.held.resize(2 * (self.buffer.len() + room)) {
+        while let Err(refused) = self.held.resize(2 * (begun + room)) {
             tokio::select! {
                 () = sleep(limits::RETRY_FIRST) => {}
                 () = session.stopped() => return Err(refused.error),
+                // What it holds may be what all others wait for.
+                () = sleep_until(deadline), if begun > 0 => {
+                    return Err(format!("there was no room for the rest of a message: {}", refused.error));
+                }
             }
         }
         self.buffer.reserve(room);
-        let is_begun = !self.buffer.is_empty();
         let read = tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.buffer) => read,
             () = session.stopped() => return Ok(0),
-            () = sleep(limits::MESSAGE_IDLE_TIMEOUT), if is_begun => {
+            () = sleep(limits::MESSAGE_IDLE_TIMEOUT), if begun > 0 => {
                 let waited = limits::MESSAGE_IDLE_TIMEOUT;
                 session.listener.closes(&session.peer, &format!("a message was not continued for {waited:?}"));
                 return Ok(0);
@@ -273,7 +279,31 @@ fn counted(bytes: &[u8]) -> Count {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
+    use super::super::test_session::session;
     use super::*;
+
+    const READ: usize = limits::SOCKET_READ_BYTES;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_waits_for_the_bytes_that_others_hold_is_given_up() {
+        let (session, _stop) = session(1 << 20);
+        let most = 1 << 20;
+        let bytes = [b'x'; 1000];
+        let mut small = Reader::new(&session, &bytes[..]).expect("there is room");
+        let mut large = Reader::new(&session, tokio::io::repeat(b'x')).expect("there is room");
+        assert_eq!(small.more(&session, most).await, Ok(1000));
+        assert_eq!(large.more(&session, most).await, Ok(READ));
+        let mut others = session.hold().expect("there is room");
+        while others.grow(1 << 10).is_ok() {}
+        small.stream = &bytes[..10];
+        assert_eq!(small.more(&session, most).await, Ok(10), "there is room for the rest of a small message");
+        let waited = timeout(10 * limits::MESSAGE_IDLE_TIMEOUT, large.more(&session, most)).await;
+        assert!(waited.expect("it ends").expect_err("without room").contains("the rest of a message"));
+        drop(others);
+        assert!(large.more(&session, most).await.is_ok(), "there is room again");
+    }
 
     /// The frames of a stream that arrives in pieces of this size, as text; `+` marks those that are cut.
     fn frames(framing: Framing, stream: &[u8], piece: usize) -> Vec<String> {
