@@ -6,8 +6,10 @@
 use std::io;
 use std::ops::Range;
 
+use bytes::{Buf, BufMut, BytesMut};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_record::{Batch, Composer};
 
@@ -19,19 +21,22 @@ use crate::limits;
 /// Reads a connection into a buffer whose bytes count as in flight.
 pub(crate) struct Reader<S> {
     pub(crate) stream: S,
-    pub(crate) buffer: Vec<u8>,
+    /// What is not consumed yet.
+    pub(crate) buffer: BytesMut,
     pub(crate) held: HeldBytes,
 }
 
 impl<S: AsyncRead + Unpin> Reader<S> {
     pub(crate) fn new(session: &Session, stream: S) -> Result<Reader<S>, String> {
         let held = session.hold().map_err(|refused| refused.error)?;
-        Ok(Reader { stream, buffer: Vec::new(), held })
+        Ok(Reader { stream, buffer: BytesMut::new(), held })
     }
 
     /// Reads what there is, at most so many bytes into the buffer as a whole. Returns the number of bytes; 0 at the end
     /// of the stream, when the listener is to stop, or if what was begun is not continued.
     pub(crate) async fn more(&mut self, session: &Session, most_bytes: usize) -> Result<usize, String> {
+        // Others on this thread have their turn, even if there is always more to read.
+        yield_now().await;
         let begun = self.buffer.len();
         // A message that is small so far needs no more than an empty buffer, and doesn't have to wait for it.
         let room = begun.max(limits::SOCKET_READ_BYTES.saturating_sub(begun)).min(most_bytes);
@@ -48,9 +53,11 @@ impl<S: AsyncRead + Unpin> Reader<S> {
             }
         }
         self.buffer.reserve(room);
+        // However large the message that ends here, many small ones may follow it.
+        let mut space = BufMut::limit(&mut self.buffer, limits::SOCKET_READ_BYTES);
         let read = tokio::select! {
             biased;
-            read = self.stream.read_buf(&mut self.buffer) => read,
+            read = self.stream.read_buf(&mut space) => read,
             () = session.stopped() => return Ok(0),
             () = sleep(limits::MESSAGE_IDLE_TIMEOUT), if begun > 0 => {
                 let waited = limits::MESSAGE_IDLE_TIMEOUT;
@@ -69,11 +76,12 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         }
     }
 
-    /// Forgets the first bytes.
+    /// Forgets the first bytes. What follows them is not moved, however many small messages one read has completed.
     pub(crate) fn consume(&mut self, bytes: usize) {
-        self.buffer.drain(..bytes);
-        if self.buffer.is_empty() && self.buffer.capacity() > 4 * limits::SOCKET_READ_BYTES {
-            self.buffer = Vec::new();
+        self.buffer.advance(bytes);
+        // The memory of a large message ends with it; what follows it is at most one read.
+        if self.buffer.is_empty() || bytes > 4 * limits::SOCKET_READ_BYTES {
+            self.buffer = BytesMut::from(&self.buffer[..]);
         }
     }
 }
@@ -283,6 +291,7 @@ mod tests {
 
     use super::super::test_session::session;
     use super::*;
+    use crate::budget::ByteBudget;
 
     const READ: usize = limits::SOCKET_READ_BYTES;
 
@@ -303,6 +312,31 @@ mod tests {
         assert!(waited.expect("it ends").expect_err("without room").contains("the rest of a message"));
         drop(others);
         assert!(large.more(&session, most).await.is_ok(), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn of_what_follows_a_large_message_one_read_takes_little() {
+        let (session, _stop) = session(64 << 20);
+        let mut reader = Reader::new(&session, tokio::io::repeat(b'x')).expect("there is room");
+        while reader.buffer.len() < 16 * READ {
+            assert!(reader.more(&session, 32 * READ).await.expect("it is read") <= READ);
+        }
+    }
+
+    #[test]
+    fn small_messages_are_consumed_without_moving_those_behind_them_and_a_large_one_leaves_no_memory() {
+        let held = ByteBudget::new(1).hold(0).expect("there is room");
+        let buffer = BytesMut::from(&vec![b'x'; 8 * READ][..]);
+        let mut reader = Reader { stream: tokio::io::empty(), buffer, held };
+        let start = reader.buffer.as_ptr().addr();
+        for consumed in 1..100 {
+            reader.consume(1);
+            assert_eq!(reader.buffer.as_ptr().addr(), start + consumed);
+        }
+        reader.consume(7 * READ);
+        assert!(reader.buffer.len() == READ - 99 && reader.buffer.capacity() <= 2 * READ);
+        reader.consume(READ - 99);
+        assert_eq!(reader.buffer.capacity(), 0);
     }
 
     /// The frames of a stream that arrives in pieces of this size, as text; `+` marks those that are cut.
