@@ -75,7 +75,6 @@ pub(crate) struct Shared {
     pub(crate) flight: Arc<ByteBudget>,
     pub(crate) max_decompressed_bytes: usize,
     pub(crate) handshake_timeout: std::time::Duration,
-    pub(crate) answer_timeout: std::time::Duration,
     /// Deliveries in progress, for observers.
     pub(crate) requests: Requests,
     pub(crate) waiting_lines: LogLimit,
@@ -97,7 +96,6 @@ impl Sockets {
             flight,
             max_decompressed_bytes: options.max_decompressed_bytes,
             handshake_timeout: options.quiet_timeout,
-            answer_timeout: options.answer_timeout,
             requests,
             waiting_lines: LogLimit::default(),
             closed_lines: LogLimit::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use weir_access::{Account, Caller, Credential, Denied, Role};
 use weir_record::{Batch, Defaults, RejectedRecord, give_routes};
 
@@ -14,7 +14,7 @@ use crate::budget::HeldBytes;
 use crate::metrics::ProtocolMeters;
 use crate::remote::Remote;
 use crate::reply::{BadRecords, Refused, Taken};
-use crate::{Delivery, DeliveryKey, limits, post};
+use crate::{Delivery, DeliveryKey, Requests, limits, post};
 
 /// A listener that is served.
 pub(crate) struct Listener {
@@ -190,15 +190,30 @@ impl Session {
             return Err(Refused::busy("earlier records of this sender have taken too long"));
         };
         let batch = give_routes(batch, &options.rules.routes, &mut bad);
-        shared.requests.begin();
-        let stored = timeout(shared.answer_timeout, submitted(shared, batch, bad, key)).await;
-        shared.requests.end();
-        stored.unwrap_or_else(|_| Err(Refused::busy("the records were not stored in time")))
+        let _counted = Counted::begin(&shared.requests);
+        // However long the disk takes: what is accepted is stored, and offering it again would store it twice.
+        submitted(shared, batch, bad, key).await
     }
 
     /// Bytes that count as in flight while they are held.
     pub(crate) fn hold(&self) -> Result<HeldBytes, Refused> {
         self.listener.shared.flight.hold_for(Arc::clone(&self.account))
+    }
+}
+
+/// A delivery in progress, until it is dropped: a connection that is closed doesn't wait for its end.
+struct Counted<'r>(&'r Requests);
+
+impl Counted<'_> {
+    fn begin(requests: &Requests) -> Counted<'_> {
+        requests.begin();
+        Counted(requests)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

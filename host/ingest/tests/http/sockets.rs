@@ -1,6 +1,7 @@
 //! Listeners for sockets, over the fake intake.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc,
@@ -8,7 +9,7 @@ use std::{
     },
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 use weir_ingest::{
     HttpOptions, ListenAddress, ListenRules, Receipt, Refusal, Requests, SocketOptions, SocketProtocol, Sockets,
     Transport,
@@ -26,6 +27,44 @@ async fn until(intake: &Fake, count: usize) -> Vec<String> {
     intake.messages()
 }
 
+/// A listener for lines.
+struct Listening {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Listening {
+    async fn start(address: &str, intake: &Arc<Fake>) -> Listening {
+        let sockets = Sockets::new(&HttpOptions::default(), intake.clone(), Requests::default());
+        let address = ListenAddress::parse(address, Transport::Tcp, Path::new("/")).expect("an address");
+        let bound = address.bind().await.expect("free");
+        let address = bound.ip_address().expect("it has a port");
+        let options = SocketOptions {
+            protocol: SocketProtocol::named("lines").expect("a protocol"),
+            source: "lines".to_owned(),
+            max_message_bytes: 1 << 20,
+            max_connections: 4,
+            rules: ListenRules::default(),
+            shared_key: None,
+            users: Arc::new([]),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let stopped = async {
+                _ = stopped.await;
+            };
+            sockets.serve(bound, options, stopped).await;
+        });
+        Listening { address, stop, serving }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        timeout(PATIENCE, self.serving).await.expect("it stops in time").expect("it stops");
+    }
+}
+
 #[tokio::test]
 async fn what_an_internal_error_keeps_from_being_stored_is_offered_again_before_anything_else() {
     let tries = AtomicUsize::new(0);
@@ -36,31 +75,29 @@ async fn what_an_internal_error_keeps_from_being_stored_is_offered_again_before_
         _ = delivery.reply.send(Ok(Receipt::default()));
         Ok(())
     });
-    let sockets = Sockets::new(&HttpOptions::default(), intake.clone(), Requests::default());
-    let address = ListenAddress::parse("127.0.0.1:0", Transport::Tcp, Path::new("/")).expect("an address");
-    let bound = address.bind().await.expect("free");
-    let address = bound.ip_address().expect("it has a port");
-    let options = SocketOptions {
-        protocol: SocketProtocol::named("lines").expect("a protocol"),
-        source: "lines".to_owned(),
-        max_message_bytes: 1 << 20,
-        max_connections: 4,
-        rules: ListenRules::default(),
-        shared_key: None,
-        users: Arc::new([]),
-    };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(async move {
-        let stopped = async {
-            _ = stopped.await;
-        };
-        sockets.serve(bound, options, stopped).await;
-    });
-    let mut sender = TcpStream::connect(address).await.expect("it listens");
+    let listening = Listening::start("tcp://127.0.0.1:0", &intake).await;
+    let mut sender = TcpStream::connect(listening.address).await.expect("it listens");
     sender.write_all(b"one\n").await.expect("sent");
     assert_eq!(until(&intake, 4).await, ["one"; 4]);
     sender.write_all(b"two\n").await.expect("sent");
     assert_eq!(until(&intake, 5).await, ["one", "one", "one", "one", "two"]);
-    drop(stop);
-    serving.await.expect("it stops");
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_slow_disk_stores_late_is_offered_once() {
+    let (intake, mut deliveries) = Fake::holding();
+    let listening = Listening::start("tcp://127.0.0.1:0", &intake).await;
+    let mut sender = TcpStream::connect(listening.address).await.expect("it listens");
+    sender.write_all(b"one\n").await.expect("sent");
+    let one = deliveries.recv().await.expect("it is offered");
+    tokio::time::pause();
+    tokio::time::sleep(10 * HttpOptions::default().answer_timeout).await;
+    tokio::time::resume();
+    _ = one.reply.send(Ok(Receipt::default()));
+    sender.write_all(b"two\n").await.expect("sent");
+    let two = deliveries.recv().await.expect("it is offered");
+    assert_eq!(intake.messages(), ["one", "two"]);
+    _ = two.reply.send(Ok(Receipt::default()));
+    listening.stop().await;
 }
