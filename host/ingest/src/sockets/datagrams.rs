@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metrics::{Counter, counter};
 use tokio::net::{UdpSocket, UnixDatagram};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::chunks::Assembler;
 use super::deliver::{Listener, NotStored, Session};
@@ -81,7 +81,8 @@ impl Pile {
     }
 }
 
-/// Receives datagrams until `shutdown` completes, and then stores those that wait.
+/// Receives datagrams until `shutdown` completes, and then stores those that wait, for at most
+/// [`limits::SOCKET_GRACE`].
 pub(super) async fn serve(listener: &Arc<Listener>, socket: &impl Receive, shutdown: impl Future<Output = ()>) {
     let Kind::OneWay(protocol) = &listener.options.protocol.kind else { return };
     let (stop, stopped) = watch::channel(false);
@@ -97,16 +98,18 @@ pub(super) async fn serve(listener: &Arc<Listener>, socket: &impl Receive, shutd
         receive(&session, protocol, socket, &pile, shutdown).await;
         pile.contents().is_complete = true;
         pile.grown.notify_one();
+        sleep(limits::SOCKET_GRACE).await;
+        // Ends what waits for room.
+        _ = stop.send(true);
     };
-    let storing = store(&session, protocol, &pile);
-    tokio::select! {
-        ((), ended) = async { tokio::join!(receiving, storing) } => {
-            if let Err(reason) = ended {
-                listener.closes(&session.peer, &reason);
-            }
-        }
+    let mut storing = pin!(store(&session, protocol, &pile));
+    let ended = tokio::select! {
+        ended = &mut storing => ended,
+        () = receiving => storing.await,
+    };
+    if let Err(reason) = ended {
+        listener.closes(&session.peer, &reason);
     }
-    drop(stop);
 }
 
 async fn receive(
@@ -172,15 +175,15 @@ async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), 
             }
             let received_ns = weir_record::time::now_ns();
             let storing = session.store(|| Ok(decode(session, protocol, &bytes, &frames, received_ns)));
-            let stored = if is_complete {
-                timeout(limits::SOCKET_GRACE, storing).await.unwrap_or(Err(NotStored::Stopping))
-            } else {
-                storing.await
+            let stored = tokio::select! {
+                biased;
+                stored = storing => stored,
+                () = session.stopped() => Err(NotStored::Stopping),
             };
             match stored {
                 Ok(_) => {}
                 Err(NotStored::Refused(reason)) => session.listener.closes(&session.peer, &reason),
-                Err(NotStored::Stopping) => return Err(lost(frames.len())),
+                Err(NotStored::Stopping) => return Err(lost(frames.len() + pile.contents().frames.len())),
             }
             if let Ok(mut contents) = pile.contents.lock() {
                 let length = contents.bytes.len();

@@ -9,7 +9,13 @@ use std::{
     },
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpStream, UdpSocket},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 use weir_ingest::{
     HttpOptions, ListenAddress, ListenRules, Receipt, Refusal, Requests, SocketOptions, SocketProtocol, Sockets,
     Transport,
@@ -99,5 +105,16 @@ async fn what_a_slow_disk_stores_late_is_offered_once() {
     let two = deliveries.recv().await.expect("it is offered");
     assert_eq!(intake.messages(), ["one", "two"]);
     _ = two.reply.send(Ok(Receipt::default()));
+    listening.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_for_datagrams_stops_although_there_is_no_room_for_what_it_has_received() {
+    let intake = Fake::new(|_| Err(Refusal::Full("no room".to_owned())));
+    let listening = Listening::start("udp://127.0.0.1:0", &intake).await;
+    let sender = UdpSocket::bind("127.0.0.1:0").await.expect("free");
+    sender.send_to(b"one", listening.address).await.expect("sent");
+    until(&intake, 1).await;
+    tokio::time::pause();
     listening.stop().await;
 }
