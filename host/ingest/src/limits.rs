@@ -182,6 +182,9 @@ pub const DATAGRAM_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of datagrams that wait to be stored by one listener, while a disk stalls.
 pub const MAX_WAITING_DATAGRAM_BYTES: usize = 16 * 1024 * 1024;
 
+/// Datagrams that wait to be stored by one listener: as many as one batch can set aside, if none is good.
+pub const MAX_WAITING_DATAGRAMS: usize = weir_record::limits::MAX_BAD_PER_BODY;
+
 /// Datagrams that are read before others have a turn.
 pub const DATAGRAMS_AT_ONCE: usize = 256;
 

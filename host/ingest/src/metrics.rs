@@ -41,7 +41,8 @@ pub fn describe_metrics() {
     );
     metrics::describe_counter!(
         DROPPED_DATAGRAMS,
-        "Datagrams that were dropped because too many waited, or that were no part of a message, by protocol."
+        "Datagrams that were dropped because too many waited, or that were no part of a message or too much at once, by \
+         protocol."
     );
     metrics::describe_gauge!(IN_FLIGHT, Unit::Bytes, "Bytes held for requests that are not answered yet.");
 }

@@ -69,9 +69,15 @@ impl Pile {
     }
 
     fn add(&self, datagram: &[u8]) {
+        // As in a stream, a message of nothing is none.
+        if datagram.trim_ascii().is_empty() {
+            return;
+        }
         let contents = &mut *self.contents();
         let length = contents.bytes.len() + datagram.len();
-        if length > limits::MAX_WAITING_DATAGRAM_BYTES || contents.held.resize(2 * length).is_err() {
+        let is_full =
+            contents.frames.len() == limits::MAX_WAITING_DATAGRAMS || length > limits::MAX_WAITING_DATAGRAM_BYTES;
+        if is_full || contents.held.resize(2 * length).is_err() {
             self.dropped.increment(1);
             return;
         }
@@ -174,7 +180,7 @@ async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), 
                 break;
             }
             let received_ns = weir_record::time::now_ns();
-            let storing = session.store(|| Ok(decode(session, protocol, &bytes, &frames, received_ns)));
+            let storing = session.store(|| decode(session, protocol, &bytes, &frames, received_ns));
             let stored = tokio::select! {
                 biased;
                 stored = storing => stored,
@@ -182,7 +188,10 @@ async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), 
             };
             match stored {
                 Ok(_) => {}
-                Err(NotStored::Refused(reason)) => session.listener.closes(&session.peer, &reason),
+                Err(NotStored::Refused(reason)) => {
+                    pile.dropped.increment(frames.len() as u64);
+                    session.listener.closes(&session.peer, &reason);
+                }
                 Err(NotStored::Stopping) => return Err(lost(frames.len() + pile.contents().frames.len())),
             }
             if let Ok(mut contents) = pile.contents.lock() {
@@ -191,5 +200,46 @@ async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), 
                 _ = contents.held.resize(2 * length);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SocketProtocol;
+    use super::super::test_session::session;
+    use super::*;
+    use crate::budget::ByteBudget;
+
+    fn lines() -> &'static OneWay {
+        match &SocketProtocol::named("lines").expect("there is one").kind {
+            Kind::OneWay(protocol) => protocol,
+            Kind::Forward => unreachable!("nobody answers who sends lines"),
+        }
+    }
+
+    fn empty_pile() -> Pile {
+        let held = ByteBudget::new(1 << 30).hold(0).expect("there is room");
+        let contents = Contents { bytes: Vec::new(), frames: Vec::new(), held, is_complete: false };
+        Pile { contents: Mutex::new(contents), grown: Notify::new(), dropped: Counter::noop() }
+    }
+
+    #[test]
+    fn empty_datagrams_do_not_pile_up_and_no_more_others_than_one_batch_can_have() {
+        let pile = empty_pile();
+        for empty in [&b""[..], b"\n"] {
+            pile.add(empty);
+        }
+        assert!(pile.contents().frames.is_empty());
+        for _ in 0..2 * limits::MAX_WAITING_DATAGRAMS {
+            pile.add(b"x");
+        }
+        let (session, _stop) = session(1 << 20);
+        let contents = pile.contents();
+        let mut cut: Vec<Frame> =
+            contents.frames.iter().map(|content| Frame { content: content.clone(), is_cut: true }).collect();
+        let decoded = decode(&session, lines(), &contents.bytes, &cut, 0).expect("a whole batch");
+        assert_eq!(decoded.bad.len(), limits::MAX_WAITING_DATAGRAMS);
+        cut.push(Frame { content: 0..1, is_cut: true });
+        assert!(decode(&session, lines(), &contents.bytes, &cut, 0).is_err(), "nothing is discarded in silence");
     }
 }

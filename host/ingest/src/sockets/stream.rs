@@ -101,7 +101,7 @@ pub(super) async fn receive(
         let received_ns = weir_record::time::now_ns();
         let (frames, consumed) = splitter.split(&reader.buffer, is_end);
         if !frames.is_empty() {
-            let stored = session.store(|| Ok(decode(session, protocol, &reader.buffer, &frames, received_ns))).await;
+            let stored = session.store(|| decode(session, protocol, &reader.buffer, &frames, received_ns)).await;
             match stored {
                 Ok(_) => {}
                 Err(NotStored::Refused(reason)) => return Err(reason),
@@ -119,19 +119,18 @@ pub(super) fn lost(frames: usize) -> String {
     format!("the router stopped before there was room for {frames} records that were read")
 }
 
-/// Turns frames into records. A frame that can't be read is set aside.
+/// Turns frames into records. A frame that can't be read is set aside. Fails if they exceed a limit of a batch.
 pub(super) fn decode(
     session: &Session,
     protocol: &OneWay,
     bytes: &[u8],
     frames: &[Frame],
     received_ns: i64,
-) -> Decoded {
+) -> Result<Decoded, String> {
     let defaults = session.listener.defaults(received_ns);
     let length: usize = frames.iter().map(|frame| frame.content.len()).sum();
     let mut batch = Batch::with_capacity(length + length / 2, frames.len());
     let mut composer = Composer::new(&defaults, &mut batch);
-    let mut is_whole = true;
     for frame in frames {
         let content = &bytes[frame.content.clone()];
         let ended = if frame.is_cut {
@@ -143,12 +142,10 @@ pub(super) fn decode(
                 Err(error) => composer.reject(error.reason().to_owned(), content.to_vec()),
             }
         };
-        is_whole &= ended.is_ok();
+        ended.map_err(|error| error.reason)?;
     }
-    // What is read at once is far below the limits of a batch.
-    debug_assert!(is_whole, "a read exceeds a batch");
     let bad = composer.finish();
-    Decoded { batch, bad, key: None, bytes: length }
+    Ok(Decoded { batch, bad, key: None, bytes: length })
 }
 
 /// One message of a stream.
