@@ -188,6 +188,9 @@ pub const MAX_WAITING_DATAGRAMS: usize = weir_record::limits::MAX_BAD_PER_BODY;
 /// Datagrams that are read before others have a turn.
 pub const DATAGRAMS_AT_ONCE: usize = 256;
 
+/// Bytes of them, decompressed: compressed ones become up to 1,000 times as large.
+pub const DATAGRAM_BYTES_AT_ONCE: usize = 1024 * 1024;
+
 /// Parts of one GELF message, as its specification limits them.
 pub const MAX_CHUNKS: usize = 128;
 

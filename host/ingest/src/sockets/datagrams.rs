@@ -134,26 +134,37 @@ async fn receive(
             () = &mut shutdown => return,
             received = socket.next(&mut buffer) => received,
         };
-        for _ in 0..limits::DATAGRAMS_AT_ONCE {
+        let (mut datagrams, mut bytes) = (0, 0);
+        loop {
             match received {
                 Ok(length) => {
                     session.listener.meters.bytes.increment(length as u64);
                     let datagram = &buffer[..length];
-                    match &mut assembler {
-                        None => pile.add(datagram),
-                        Some(assembler) => match assembler.add(datagram) {
-                            Ok(Some(message)) => pile.add(&message),
-                            Ok(None) => {}
-                            Err(reason) => {
-                                pile.dropped.increment(1);
-                                session.listener.closes(&session.peer, reason);
-                            }
-                        },
-                    }
+                    bytes += match assembler.as_mut().map(|assembler| assembler.add(datagram)) {
+                        None => {
+                            pile.add(datagram);
+                            length
+                        }
+                        Some(Ok(Some(message))) => {
+                            pile.add(&message);
+                            message.len()
+                        }
+                        Some(Ok(None)) => length,
+                        Some(Err(reason)) => {
+                            pile.dropped.increment(1);
+                            session.listener.closes(&session.peer, reason);
+                            // It may have become large before it was refused.
+                            limits::DATAGRAM_BYTES_AT_ONCE
+                        }
+                    };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // What the last datagram of somebody else has caused.
                 Err(error) => tracing::debug!(%error, "receiving a datagram"),
+            }
+            datagrams += 1;
+            if datagrams == limits::DATAGRAMS_AT_ONCE || bytes >= limits::DATAGRAM_BYTES_AT_ONCE {
+                break;
             }
             received = socket.waiting(&mut buffer);
         }
@@ -205,6 +216,9 @@ async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use super::super::SocketProtocol;
     use super::super::test_session::session;
     use super::*;
@@ -221,6 +235,50 @@ mod tests {
         let held = ByteBudget::new(1 << 30).hold(0).expect("there is room");
         let contents = Contents { bytes: Vec::new(), frames: Vec::new(), held, is_complete: false };
         Pile { contents: Mutex::new(contents), grown: Notify::new(), dropped: Counter::noop() }
+    }
+
+    /// Datagrams that have all arrived.
+    #[derive(Default)]
+    struct Burst {
+        left: AtomicUsize,
+        bytes: usize,
+        this_turn: AtomicUsize,
+        longest_turn: AtomicUsize,
+        ended: Notify,
+    }
+
+    impl Receive for Burst {
+        async fn next(&self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.this_turn.store(0, Relaxed);
+            if self.left.load(Relaxed) == 0 {
+                self.ended.notify_one();
+                return pending().await;
+            }
+            self.waiting(buffer)
+        }
+
+        fn waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
+            let left = self.left.load(Relaxed).checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;
+            self.left.store(left, Relaxed);
+            self.longest_turn.fetch_max(self.this_turn.fetch_add(1, Relaxed) + 1, Relaxed);
+            buffer[..self.bytes].fill(b'x');
+            Ok(self.bytes)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_received_whole_and_others_have_their_turn_after_so_many_datagrams_or_bytes() {
+        let (session, _stop) = session(1 << 20);
+        let largest = limits::MAX_DATAGRAM_BYTES;
+        for (datagrams, bytes, turn) in
+            [(1000, 1, limits::DATAGRAMS_AT_ONCE), (100, largest, limits::DATAGRAM_BYTES_AT_ONCE / largest)]
+        {
+            let burst = Burst { left: AtomicUsize::new(datagrams), bytes, ..Burst::default() };
+            let pile = empty_pile();
+            receive(&session, lines(), &burst, &pile, burst.ended.notified()).await;
+            assert_eq!(pile.contents().frames.len(), datagrams);
+            assert_eq!(burst.longest_turn.load(Relaxed), turn);
+        }
     }
 
     #[test]
