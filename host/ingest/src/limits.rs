@@ -250,6 +250,10 @@ pub const MAX_ERROR_CHARS: usize = 500;
 /// request makes Weir copy must not grow with the square of its size.
 pub const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
 
+/// How often `envelope_` is put before a name of an event of Splunk that is taken. Names repeat once or twice, and what
+/// one that is repeated throughout a body costs must not grow with the square of its number.
+pub const MAX_ENVELOPE_PREFIXES: usize = 4;
+
 /// Characters of a line that the error about it quotes: enough to find it.
 pub const MAX_QUOTED_CHARS: usize = 100;
 
