@@ -219,7 +219,8 @@ pub const MAX_MEASURED_BYTES: usize = 1024;
 /// records. Usual ones have some hundred.
 pub const MAX_SHARED_BYTES: usize = 256 * 1024;
 
-/// Labels of a stream of Loki, and entries of structured metadata. Each needs 48 bytes while it is read.
+/// Labels of a stream of Loki, entries of structured metadata, parameters of an element of syslog. Each needs up to 48
+/// bytes while it is read.
 pub const MAX_PAIRS: usize = 16 * 1024;
 
 /// Bytes of `grpc-message`, which is a header.
