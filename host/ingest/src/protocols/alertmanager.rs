@@ -82,7 +82,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
             json
         };
         let ended = composer.end(composed, sent);
-        ended.map_err(|error| Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error.reason))?;
+        ended.map_err(|error| Refused::unread(error, "JSON"))?;
     }
     Ok(composer.finish().into())
 }

@@ -100,7 +100,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let mut values = Vec::with_capacity(posted.content.len());
     match mode(posted.parts)? {
         Mode::Structured => {
-            json_to_msgpack(posted.content, &mut values).map_err(|error| broken(&error))?;
+            json_to_msgpack(posted.content, &mut values).map_err(broken)?;
             add(&values, posted.content, &mut composer)?;
         }
         Mode::Binary => {
@@ -115,7 +115,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
                     Ok(()) => add(&values, item, &mut composer)?,
                     Err(error) => {
                         let reason = format!("the event can't be read as JSON: {}", error.reason);
-                        composer.reject(reason, item.to_vec()).map_err(|error| broken(&error))?;
+                        composer.reject(reason, item.to_vec()).map_err(broken)?;
                     }
                 }
             }
@@ -128,12 +128,8 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     }
 }
 
-fn broken(error: &SyntaxError) -> Refused {
-    let SyntaxError { offset, reason, too_much } = error;
-    if *too_much {
-        return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason.clone());
-    }
-    Refused::syntax(*offset, format!("the event can't be read as JSON, at byte {offset}: {reason}"))
+fn broken(error: SyntaxError) -> Refused {
+    Refused::unread(error, "JSON")
 }
 
 fn broken_batch(reason: &'static str) -> Refused {
@@ -147,7 +143,7 @@ fn add(values: &[u8], sent: &[u8], composer: &mut Composer<'_, '_>) -> Result<()
         Some(Value::Map(event)) => compose(event, composer),
         _ => Err(ComposeError::record("the event is not a JSON object")),
     };
-    composer.end(composed, || sent.to_vec()).map_err(|error| broken(&error))
+    composer.end(composed, || sent.to_vec()).map_err(broken)
 }
 
 /// Writes an event in binary mode as the same map that one in structured mode is.
