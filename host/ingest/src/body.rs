@@ -139,6 +139,7 @@ impl Clock {
         }
     }
 
+    /// 503, because clients that drop what is answered with a 4xx count 408 among those.
     fn too_slow(&self, received: usize) -> Refused {
         let bounds = self.bounds;
         let what = if Instant::now() >= self.end {
@@ -146,7 +147,7 @@ impl Clock {
         } else {
             format!("no byte of the body arrived for {:?}", bounds.idle)
         };
-        Refused::new(StatusCode::REQUEST_TIMEOUT, format!("{what} ({received} bytes received); send it again"))
+        Refused::busy(format!("{what} ({received} bytes received); send it again"))
     }
 }
 

@@ -113,11 +113,11 @@ async fn an_undeclared_body_that_grows_past_what_is_free_in_flight_is_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_in_a_body_is_408() {
+async fn silence_in_a_body_is_503_with_a_time_to_send_it_again() {
     let mut body = Pieces::new(&[(0, "one")]);
     body.endless = true;
     let refused = read_all(body, &ByteBudget::new(1000)).await.0.unwrap_err();
-    assert_eq!(refused.status.as_u16(), 408);
+    assert_eq!((refused.status.as_u16(), refused.retry_after_s), (503, Some(limits::RETRY_BUSY_S)));
     assert!(refused.error.contains("3 bytes received"), "{}", refused.error);
 }
 
@@ -127,14 +127,14 @@ async fn a_slow_body_passes_the_idle_timeout_and_hits_the_total_one() {
     assert_eq!(read_all(steady, &ByteBudget::new(1000)).await.0.unwrap(), "abc");
     let dripping = Pieces::new(&[(1500, "a"), (1500, "b"), (1500, "c"), (1500, "d"), (1500, "e")]);
     let refused = read_all(dripping, &ByteBudget::new(1000)).await.0.unwrap_err();
-    assert_eq!(refused.status.as_u16(), 408);
+    assert_eq!(refused.status.as_u16(), 503);
     assert!(refused.error.contains("more than 5s"), "{}", refused.error);
 }
 
 #[tokio::test(start_paused = true)]
 async fn empty_pieces_do_not_count_as_progress() {
     let body = Pieces::new(&[(1500, ""), (1500, ""), (1500, "late")]);
-    assert_eq!(read_all(body, &ByteBudget::new(1000)).await.0.unwrap_err().status.as_u16(), 408);
+    assert_eq!(read_all(body, &ByteBudget::new(1000)).await.0.unwrap_err().status.as_u16(), 503);
 }
 
 #[tokio::test(start_paused = true)]

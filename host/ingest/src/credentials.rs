@@ -13,7 +13,7 @@ use hyper::{
     header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue},
     http::request::Parts,
 };
-use weir_access::{Access, Caller, Credential, Denied, SESSION_COOKIE};
+use weir_access::{Access, Caller, ClientCertificate, Credential, Denied, SESSION_COOKIE};
 
 use crate::{remote::Remote, reply::Refused};
 
@@ -23,18 +23,30 @@ const DD_API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
 /// The parameter that has a ticket.
 const TICKET: &str = "ticket=";
 
-/// Who sent a request on a connection.
-pub(crate) fn caller(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denied> {
+/// Who sent a request on a connection. A page of another origin must show something itself (`is_of_other_page`): its
+/// browser has shown a certificate to Weir for the pages that are Weir's.
+pub(crate) fn caller(
+    access: &Access,
+    parts: &Parts,
+    remote: &Remote,
+    is_of_other_page: bool,
+) -> Result<Caller, Denied> {
     if access.is_open() {
         return Ok(Caller::unchecked(remote.address, &remote.account));
     }
-    let caller = find(access, parts, remote)?;
+    let certificate = remote.certificate().filter(|_| !is_of_other_page);
+    let caller = find(access, parts, remote, certificate)?;
     remote.count_for(&caller, access)?;
     Ok(caller)
 }
 
 /// Who is known by what a request shows.
-fn find(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denied> {
+fn find(
+    access: &Access,
+    parts: &Parts,
+    remote: &Remote,
+    certificate: Option<&ClientCertificate>,
+) -> Result<Caller, Denied> {
     let known = |shown| access.caller(shown, remote.address, &remote.account);
     if let Some(shown) = parts.headers.get(AUTHORIZATION) {
         let token = token(shown).ok_or(Denied::Missing)?;
@@ -44,12 +56,12 @@ fn find(access: &Access, parts: &Parts, remote: &Remote) -> Result<Caller, Denie
         return known(Credential::Token(key.to_str().map_err(|_| Denied::Missing)?));
     }
     let ticket = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix(TICKET)));
-    let otherwise = remote.certificate().map_or(Credential::Nothing, Credential::Certificate);
+    let otherwise = certificate.map_or(Credential::Nothing, Credential::Certificate);
     match (ticket, cookie(&parts.headers)) {
         (Some(ticket), _) => known(Credential::Ticket(ticket)),
         // A browser shows a session long after its end.
         (None, Some(cookie)) => match known(Credential::Session(cookie)) {
-            Err(Denied::Over) if remote.certificate().is_some() => known(otherwise),
+            Err(Denied::Over) if certificate.is_some() => known(otherwise),
             outcome => outcome,
         },
         (None, None) => known(otherwise),
@@ -94,7 +106,7 @@ impl From<Denied> for Refused {
 mod tests {
 
     use hyper::Request;
-    use weir_access::{Grant, Role, Token, TokenEntry};
+    use weir_access::{Grant, Role, Token, TokenEntry, TokenHash, certificate_hash};
 
     use super::*;
 
@@ -106,22 +118,38 @@ mod tests {
         request.body(()).expect("a request").into_parts().0
     }
 
-    #[test]
-    fn a_token_is_found_in_each_place_and_nothing_else_is_one() {
-        let token = Token::random().expect("random");
+    /// The token `ci` alone, and a connection.
+    fn with_token(hash: TokenHash) -> (Access, Remote) {
         let access = Access::new(false);
         let entry = TokenEntry {
             name: "ci".to_owned(),
             role: Role::Read,
             sources: vec![],
             routes: vec![],
-            hash: token.hash(),
+            hash,
             created_ns: 0,
             expires_ns: None,
         };
         access.set([Grant::new(entry).expect("a grant")]);
         let remote = Remote::of_address([127, 0, 0, 1].into(), &access).expect("there is room");
-        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), &remote);
+        (access, remote)
+    }
+
+    #[test]
+    fn a_page_of_another_origin_does_not_send_by_the_certificate_of_its_browser() {
+        let (access, remote) = with_token(certificate_hash("ci").expect("a name"));
+        let shown = ClientCertificate::new(&["ci".to_owned()], "sha256:ab", i64::MAX);
+        let remote = remote.encrypted(Some(shown));
+        let known = |is_of_other_page| caller(&access, &of(&[], "/"), &remote, is_of_other_page);
+        assert_eq!(known(false).expect("a certificate").name(), Some("ci"));
+        assert_eq!(known(true).err(), Some(Denied::Missing));
+    }
+
+    #[test]
+    fn a_token_is_found_in_each_place_and_nothing_else_is_one() {
+        let token = Token::random().expect("random");
+        let (access, remote) = with_token(token.hash());
+        let known = |headers: &[(&str, &str)], uri: &str| caller(&access, &of(headers, uri), &remote, false);
         let bearer = format!("Bearer {}", token.reveal());
         let basic = format!("Basic {}", STANDARD.encode(format!("anyone:{}", token.reveal())));
         let reader = known(&[("authorization", &bearer)], "/").expect("a token");

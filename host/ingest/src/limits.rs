@@ -225,7 +225,8 @@ pub const MAX_MEASURED_BYTES: usize = 1024;
 /// records. Usual ones have some hundred.
 pub const MAX_SHARED_BYTES: usize = 256 * 1024;
 
-/// Labels of a stream of Loki, and entries of structured metadata. Each needs 48 bytes while it is read.
+/// Labels of a stream of Loki, entries of structured metadata, parameters of an element of syslog. Each needs up to 48
+/// bytes while it is read.
 pub const MAX_PAIRS: usize = 16 * 1024;
 
 /// Bytes of `grpc-message`, which is a header.
@@ -255,6 +256,10 @@ pub const MAX_ERROR_CHARS: usize = 500;
 /// Bytes of a notification of Alertmanager that are kept with each of its alerts. They are a few hundred, and what one
 /// request makes Weir copy must not grow with the square of its size.
 pub const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
+
+/// How often `envelope_` is put before a name of an event of Splunk that is taken. Names repeat once or twice, and what
+/// one that is repeated throughout a body costs must not grow with the square of its number.
+pub const MAX_ENVELOPE_PREFIXES: usize = 4;
 
 /// Characters of a line that the error about it quotes: enough to find it.
 pub const MAX_QUOTED_CHARS: usize = 100;

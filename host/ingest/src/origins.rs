@@ -2,7 +2,8 @@
 //!
 //! Without configuration, none (`request`). A page of an origin in `allowed_origins` may post to the paths of protocols,
 //! and read the answers; everything else, such as the API, stays closed to it. Invariant: such a request never counts as
-//! sent by whoever has logged in with the same browser, because its cookie is removed before anyone looks for it.
+//! sent by whoever has logged in with the same browser: its cookie is removed before anyone looks for it, and the
+//! certificate of its connection doesn't count.
 //!
 //! A browser asks first (a preflight) unless the request is one that a form could send: `POST` with `text/plain`, form
 //! encoding or no content type, and without headers such as `authorization`.

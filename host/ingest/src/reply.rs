@@ -18,7 +18,7 @@ use hyper::{
     HeaderMap, Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
-use weir_record::RejectedRecord;
+use weir_record::{RejectedRecord, SyntaxError};
 
 use crate::{
     PageBody, Receipt, RecordError, Refusal,
@@ -130,6 +130,17 @@ impl Refused {
     /// 400 at a byte of the body.
     pub(crate) fn syntax(offset: usize, error: impl Into<String>) -> Refused {
         Refused { offset: Some(offset), ..Refused::new(StatusCode::BAD_REQUEST, error) }
+    }
+
+    /// A body that can't be read in its form (400), or has too much in it (413).
+    pub(crate) fn unread(error: SyntaxError, form: &str) -> Refused {
+        let SyntaxError { offset, reason, too_much } = error;
+        // What composes records doesn't know where in the body they are.
+        let place = if offset > 0 { format!(", at byte {offset}") } else { String::new() };
+        if too_much {
+            return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{reason}{place}"));
+        }
+        Refused::syntax(offset, format!("the body can't be read as {form}{place}: {reason}"))
     }
 }
 

@@ -111,4 +111,11 @@ async fn refusals_carry_the_status_and_headers_that_tell_a_client_what_to_do() {
     assert!(!answer.headers().contains_key("retry-after"));
     let (status, body, _) = worded(Err(Refused::syntax(17, "x"))).await;
     assert_eq!((status, &body["offset"]), (400, &json!(17)));
+    let unread = |offset, too_much| Refused::unread(SyntaxError { offset, reason: "why".into(), too_much }, "GELF");
+    let (status, body, _) = worded(Err(unread(3, false))).await;
+    assert_eq!((status, &body["offset"]), (400, &json!(3)));
+    assert_eq!(body["error"], "the body can't be read as GELF, at byte 3: why");
+    assert_eq!(unread(0, false).error, "the body can't be read as GELF: why");
+    let (status, body, _) = worded(Err(unread(0, true))).await;
+    assert_eq!((status, &body), (413, &json!({"error": "why"})));
 }

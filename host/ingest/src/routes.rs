@@ -127,7 +127,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     let rules = &endpoint.options.rules;
     let protocol = protocols::find(parts.uri.path()).filter(|(_, protocol)| rules.takes(protocol.name));
     let admitted = protocol.and_then(|_| endpoint.origins.admit(&mut parts, remote.is_encrypted()));
-    let caller = credentials::caller(&endpoint.options.access, &parts, remote);
+    let caller = credentials::caller(&endpoint.options.access, &parts, remote, admitted.is_some());
     let peer =
         Peer { address: remote.address, account: remote.account.clone(), is_encrypted: remote.is_encrypted(), caller };
     if let Some((_, protocol)) = protocol

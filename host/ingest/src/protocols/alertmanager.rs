@@ -20,17 +20,17 @@
 //! Not kept, because it is in the alerts: `commonLabels`, `commonAnnotations`, the status of the notification, `version`.
 //! `truncatedAlerts` is kept unless it is 0, and so is an `endsAt` that is not the year 1, which means none.
 //!
-//! The answer is 204. Alertmanager repeats what got a 5xx, and sends alerts that still fire again after its
-//! `repeat_interval`.
+//! The answer is 204. Alertmanager repeats what got a 5xx, so it gets 503 where others get 429, and sends alerts that
+//! still fire again after its `repeat_interval`.
 
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, http::request::Parts};
 use weir_record::{Batch, ComposeError, Composer, Defaults, Level, Map, Value, time, write};
 
 use super::{Example, Posted, Protocol, Read};
 use crate::{
     context::Context,
     limits,
-    reply::{self, Refused},
+    reply::{self, Answer, Refused, Taken},
     request,
 };
 
@@ -48,7 +48,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     encoding: request::encoding,
     check: |parts| Context::read(parts).map(drop),
     read,
-    reply: |_, outcome| reply::confirmed_by(StatusCode::NO_CONTENT, outcome),
+    reply,
 };
 
 /// Entries of a notification that are kept with each of its alerts.
@@ -82,7 +82,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
             json
         };
         let ended = composer.end(composed, sent);
-        ended.map_err(|error| Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error.reason))?;
+        ended.map_err(|error| Refused::unread(error, "JSON"))?;
     }
     Ok(composer.finish().into())
 }
@@ -137,6 +137,14 @@ fn compose(alert: Map<'_>, envelope: &[(&str, Vec<u8>)], composer: &mut Composer
     envelope.iter().try_for_each(|(key, value)| add(key, value, composer))
 }
 
+fn reply(_: &Parts, outcome: &Result<Taken, Refused>) -> Answer {
+    let mut answer = reply::confirmed_by(StatusCode::NO_CONTENT, outcome);
+    if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    answer
+}
+
 fn encoded(value: Value<'_>) -> Vec<u8> {
     let mut encoded = Vec::new();
     write::value(&mut encoded, value);
@@ -151,7 +159,10 @@ fn add(key: &str, value: &[u8], composer: &mut Composer<'_, '_>) -> Result<(), C
 mod tests {
     use serde_json::{Value as Json, json};
 
-    use super::super::test_bodies::{self, RECEIVED};
+    use super::super::{
+        test_answers,
+        test_bodies::{self, RECEIVED},
+    };
     use super::*;
 
     /// As version 0.25 sends it.
@@ -224,6 +235,15 @@ mod tests {
         assert_eq!((records.len(), bad.len()), (2, 1));
         assert_eq!((bad[0].index, &bad[0].bytes[..]), (1, &b"5"[..]));
         assert_eq!(records[1]["startsAt"], "soon");
+    }
+
+    #[test]
+    fn what_was_too_much_is_refused_in_the_way_that_alertmanager_repeats() {
+        let limited = Refused { retry_after_s: Some(7), ..Refused::new(StatusCode::TOO_MANY_REQUESTS, "x") };
+        let answer = test_answers::refused(&PROTOCOL, &[], limited);
+        assert_eq!((answer.status, &answer.head["retry-after"]), (503, &"7".parse().expect("a header")));
+        let bad = test_answers::refused(&PROTOCOL, &[], Refused::new(StatusCode::BAD_REQUEST, "x"));
+        assert_eq!(bad.status, 400);
     }
 
     #[test]

@@ -24,9 +24,9 @@
 //! `severitynumber`), otherwise `level` or `severity` in `data`. What is in `data` stays there, too.
 //!
 //! As the specification says, `specversion`, `id`, `source` and `type` are required. An event without them, or of a batch
-//! that can't be read as JSON, is set aside if there is a good one in the same request, otherwise the answer is 400.
-//! After success, it is 204. A service that asks whether it may send (`OPTIONS` with
-//! `WebHook-Request-Origin`) gets leave to.
+//! that can't be read as JSON, is set aside if there is a good one in the same request, otherwise the answer is 400. So it
+//! is if the events of a batch can't be told apart. After success, it is 204. A service that asks whether it may send
+//! (`OPTIONS` with `WebHook-Request-Origin`) gets leave to.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::{
@@ -36,7 +36,7 @@ use hyper::{
 };
 use weir_record::{Batch, ComposeError, Composer, Level, Map, Scale, SyntaxError, Value, json_to_msgpack, time, write};
 
-use super::{Ask, Example, Posted, Protocol, Read};
+use super::{Ask, Example, Posted, Protocol, Read, raw_json};
 use crate::{
     context,
     reply::{self, Answer, Refused, Taken},
@@ -100,7 +100,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let mut values = Vec::with_capacity(posted.content.len());
     match mode(posted.parts)? {
         Mode::Structured => {
-            json_to_msgpack(posted.content, &mut values).map_err(|error| broken(&error))?;
+            json_to_msgpack(posted.content, &mut values).map_err(broken)?;
             add(&values, posted.content, &mut composer)?;
         }
         Mode::Binary => {
@@ -108,14 +108,18 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
             add(&values, posted.content, &mut composer)?;
         }
         Mode::Batched => {
-            for item in Items::of(posted.content).ok_or_else(|| broken_batch("expected `[`"))? {
-                let item = item.map_err(broken_batch)?;
+            let no_array = |at| Refused::syntax(at, format!("the body can't be read as a JSON array, at byte {at}"));
+            if !posted.content.trim_ascii_start().starts_with(b"[") {
+                return Err(no_array(0));
+            }
+            for item in raw_json::values(posted.content) {
+                let item = item.map_err(no_array)?;
                 values.clear();
                 match json_to_msgpack(item, &mut values) {
                     Ok(()) => add(&values, item, &mut composer)?,
                     Err(error) => {
                         let reason = format!("the event can't be read as JSON: {}", error.reason);
-                        composer.reject(reason, item.to_vec()).map_err(|error| broken(&error))?;
+                        composer.reject(reason, item.to_vec()).map_err(broken)?;
                     }
                 }
             }
@@ -128,16 +132,8 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     }
 }
 
-fn broken(error: &SyntaxError) -> Refused {
-    let SyntaxError { offset, reason, too_much } = error;
-    if *too_much {
-        return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason.clone());
-    }
-    Refused::syntax(*offset, format!("the event can't be read as JSON, at byte {offset}: {reason}"))
-}
-
-fn broken_batch(reason: &'static str) -> Refused {
-    Refused::new(StatusCode::BAD_REQUEST, format!("the batch can't be read as a JSON array: {reason}"))
+fn broken(error: SyntaxError) -> Refused {
+    Refused::unread(error, "JSON")
 }
 
 /// Adds the event that is encoded in `values` as a record.
@@ -147,7 +143,7 @@ fn add(values: &[u8], sent: &[u8], composer: &mut Composer<'_, '_>) -> Result<()
         Some(Value::Map(event)) => compose(event, composer),
         _ => Err(ComposeError::record("the event is not a JSON object")),
     };
-    composer.end(composed, || sent.to_vec()).map_err(|error| broken(&error))
+    composer.end(composed, || sent.to_vec()).map_err(broken)
 }
 
 /// Writes an event in binary mode as the same map that one in structured mode is.
@@ -265,53 +261,6 @@ fn may_send(parts: &Parts, _: &[u8]) -> Option<Answer> {
         }
         answer
     })
-}
-
-/// The items of a JSON array. Each must be parsed on its own, so that a bad one does not refuse the others.
-struct Items<'j> {
-    /// What is left after `[` or `,`; `None` after `]`.
-    rest: Option<&'j [u8]>,
-}
-
-impl<'j> Items<'j> {
-    /// `None` if the text doesn't begin with `[`.
-    fn of(array: &'j [u8]) -> Option<Items<'j>> {
-        let rest = array.trim_ascii().strip_prefix(b"[")?;
-        let is_empty = rest.trim_ascii() == b"]";
-        Some(Items { rest: (!is_empty).then_some(rest) })
-    }
-}
-
-impl<'j> Iterator for Items<'j> {
-    type Item = Result<&'j [u8], &'static str>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        let (mut depth, mut at) = (0_usize, 0);
-        while let Some(byte) = rest.get(at) {
-            match byte {
-                b'"' => {
-                    at += 1;
-                    while rest.get(at).is_some_and(|byte| *byte != b'"') {
-                        at += if rest[at] == b'\\' { 2 } else { 1 };
-                    }
-                }
-                b'{' | b'[' => depth += 1,
-                b',' if depth == 0 => {
-                    self.rest = Some(&rest[at + 1..]);
-                    return Some(Ok(rest[..at].trim_ascii()));
-                }
-                b']' if depth == 0 => {
-                    let is_end = rest[at + 1..].trim_ascii().is_empty();
-                    return Some(if is_end { Ok(rest[..at].trim_ascii()) } else { Err("expected nothing after `]`") });
-                }
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            at += 1;
-        }
-        Some(Err("it has no end"))
-    }
 }
 
 #[cfg(test)]

@@ -145,6 +145,8 @@ fn what_is_no_event_is_refused() {
     ] {
         assert_eq!(refused(headers, body).status, status, "{headers:?} {body}");
     }
+    let joined = format!("[{},1 2]", event(""));
+    assert_eq!(refused(&BATCHED, &joined).status, StatusCode::BAD_REQUEST, "where does the second event end?");
 }
 
 #[test]

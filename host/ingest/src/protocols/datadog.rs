@@ -98,9 +98,8 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     Ok(composer.finish().into())
 }
 
-fn unreadable(SyntaxError { reason, too_much, .. }: SyntaxError) -> Refused {
-    let status = if too_much { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
-    Refused::new(status, reason)
+fn unreadable(error: SyntaxError) -> Refused {
+    Refused::unread(error, "JSON")
 }
 
 /// Reads an item of the body.

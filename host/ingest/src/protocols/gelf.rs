@@ -79,7 +79,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
         Ok(()) => {
             composer.begin();
             let composed = compose_read(content, &values, &mut composer);
-            composer.end(composed, || content.to_vec()).map_err(|error| broken(&error))?;
+            composer.end(composed, || content.to_vec()).map_err(broken)?;
         }
         // Not one message: one per line, of which the first must be readable.
         Err(error) => {
@@ -87,7 +87,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
                 content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
             let is_one = json_to_msgpack(lines.clone().next().unwrap_or_default(), &mut values).is_err();
             if is_one {
-                return Err(broken(&error));
+                return Err(broken(error));
             }
             lines
                 .try_for_each(|line| {
@@ -95,18 +95,14 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
                     let composed = compose(line, &mut composer);
                     composer.end(composed, || line.to_vec())
                 })
-                .map_err(|error| broken(&error))?;
+                .map_err(broken)?;
         }
     }
     Ok(composer.finish().into())
 }
 
-fn broken(error: &SyntaxError) -> Refused {
-    let SyntaxError { offset, reason, too_much } = error;
-    if *too_much {
-        return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason.clone());
-    }
-    Refused::syntax(*offset, format!("the body can't be read as GELF, at byte {offset}: {reason}"))
+fn broken(error: SyntaxError) -> Refused {
+    Refused::unread(error, "GELF")
 }
 
 /// GELF over UDP, where messages can be compressed and in parts, and over TCP, where a null byte ends them.

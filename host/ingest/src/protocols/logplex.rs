@@ -77,7 +77,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
         composer.begin();
         let composed = compose(frame, context.source.as_deref(), drain, &mut composer);
         let ended = composer.end(composed, || frame.to_vec());
-        ended.map_err(|error| Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error.reason))?;
+        ended.map_err(|error| Refused::unread(error, "logplex frames"))?;
         at += header + len;
     }
     let count = composer.count();

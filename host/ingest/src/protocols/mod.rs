@@ -30,7 +30,7 @@ mod weir;
 
 use hyper::{HeaderMap, Method, http::request::Parts};
 use weir_access::Role;
-use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, SyntaxError, json_to_msgpack};
+use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, json_to_msgpack};
 
 use crate::{
     SOCKET_PROTOCOLS,
@@ -132,12 +132,8 @@ impl Posted<'_> {
     /// The value of a body of JSON, as MessagePack.
     pub(crate) fn json(&self) -> Result<Vec<u8>, Refused> {
         let mut values = Vec::with_capacity(self.content.len());
-        match json_to_msgpack(self.content, &mut values) {
-            Ok(()) => Ok(values),
-            Err(SyntaxError { offset, reason, .. }) => {
-                Err(Refused::syntax(offset, format!("the body can't be read as JSON, at byte {offset}: {reason}")))
-            }
-        }
+        json_to_msgpack(self.content, &mut values).map_err(|error| Refused::unread(error, "JSON"))?;
+        Ok(values)
     }
 
     /// What records get that they lack.

@@ -12,7 +12,7 @@
 //! | time | `timestamp`. Without a year, the one is taken that brings it closest to now; without an offset, the time is local |
 //! | host, process, id of the message | `host`, `pid`, `msgid` |
 //! | application or tag | `source` |
-//! | structured data | `structured_data`, by id and name |
+//! | structured data | `structured_data`, by id and name; the values of a repeated name are a list |
 //! | the rest | `message` |
 //!
 //! Invariant: no line is lost. What is not of either form is the message of a record, as a whole.
@@ -22,6 +22,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use weir_record::{ComposeError, Composer, Level, MapWriter, Scale, time};
 
+use crate::limits::MAX_PAIRS;
 use crate::sockets::{Framing, Kind, OneWay, SocketProtocol, Transport};
 
 pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
@@ -173,6 +174,8 @@ fn data_length(text: &[u8]) -> Option<usize> {
     }
 }
 
+const EXCESSIVE: &str = "an element of its structured data has more than 16384 parameters; send less";
+
 /// Writes `[id name="value" …][id …]`.
 fn write_elements(data: &[u8], elements: &mut MapWriter<'_>) -> Result<(), ComposeError> {
     let mut rest = data;
@@ -180,10 +183,26 @@ fn write_elements(data: &[u8], elements: &mut MapWriter<'_>) -> Result<(), Compo
         let id = inside.iter().position(|byte| matches!(byte, b' ' | b']')).unwrap_or(inside.len());
         rest = &inside[id..];
         elements.entry(&inside[..id]).map(|parameters| {
+            let mut found = Vec::new();
             while let Some((name, after)) = parameter_name(rest) {
+                if found.len() == MAX_PAIRS {
+                    return Err(ComposeError::record(EXCESSIVE));
+                }
                 let (value, after) = parameter_value(after);
-                parameters.entry(name).text(&value);
+                found.push((name, value));
                 rest = after;
+            }
+            // Equal names stay in the order in which they were sent.
+            found.sort_by_key(|(name, _)| *name);
+            for same in found.chunk_by(|(one, _), (other, _)| one == other) {
+                match same {
+                    [] => {}
+                    [(name, value)] => parameters.entry(name).text(value),
+                    [(name, _), ..] => parameters.entry(name).list(|list| {
+                        same.iter().for_each(|(_, value)| list.item().text(value));
+                        Ok(())
+                    })?,
+                }
             }
             Ok(())
         })?;
@@ -345,6 +364,16 @@ mod tests {
             },
         });
         assert_eq!(read(line), due);
+    }
+
+    #[test]
+    fn the_values_of_a_repeated_parameter_are_a_list() {
+        let record = read(r#"<34>1 - - app - - [origin ip="192.0.2.1" enterpriseId="1" ip="192.0.2.129"] m"#);
+        let due = json!({"origin": {"ip": ["192.0.2.1", "192.0.2.129"], "enterpriseId": "1"}});
+        assert_eq!(record["structured_data"], due);
+        let line = format!("<34>1 - - app - - [a{}] m", " b=\"\"".repeat(MAX_PAIRS + 1));
+        let (records, bad) = composed(compose, &[line.as_bytes()]);
+        assert_eq!((records.len(), bad.len()), (0, 1));
     }
 
     #[test]

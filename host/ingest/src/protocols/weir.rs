@@ -67,7 +67,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
             Content::Text | Content::Undeclared if is_form => ("a form", read_form(posted.content, &defaults, batch)),
             Content::Text | Content::Undeclared => ("text", read_text(posted.content, &defaults, batch)),
         };
-        read.map_err(|error| broken(kind, declared, &error))
+        read.map_err(|error| broken(kind, declared, error))
     });
     bad.map(Read::from)
 }
@@ -105,17 +105,13 @@ fn read_form(form: &[u8], defaults: &Defaults<'_>, batch: &mut Batch) -> Result<
     Ok(composer.finish())
 }
 
-fn broken(kind: &str, declared: Content, error: &SyntaxError) -> Refused {
-    let SyntaxError { offset, reason, too_much } = error;
-    if *too_much {
-        return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{reason}, at byte {offset} of the body"));
+fn broken(kind: &str, declared: Content, error: SyntaxError) -> Refused {
+    let mut refused = Refused::unread(error, kind);
+    if declared == Content::Undeclared && refused.status == StatusCode::BAD_REQUEST {
+        let hint = "; the format was guessed from the first bytes: send a Content-Type if it is another one";
+        refused.error.push_str(hint);
     }
-    let hint = if declared == Content::Undeclared {
-        "; the format was guessed from the first bytes: send a Content-Type if it is another one"
-    } else {
-        ""
-    };
-    Refused::syntax(*offset, format!("the body can't be read as {kind}, at byte {offset}: {reason}{hint}"))
+    refused
 }
 
 #[cfg(test)]

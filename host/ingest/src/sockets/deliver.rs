@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
-use weir_access::{Account, Caller, Credential, Denied, Role};
+use weir_access::{Account, Caller, ClientCertificate, Credential, Denied, Role};
 use weir_record::{Batch, Defaults, RejectedRecord, give_routes};
 
 use super::{Shared, SocketOptions};
@@ -78,7 +78,7 @@ pub(crate) enum NotStored {
 /// One sender: a connection, or whoever sends datagrams.
 pub(crate) struct Session {
     pub(crate) listener: Arc<Listener>,
-    caller: Caller,
+    certificate: Option<ClientCertificate>,
     address: IpAddr,
     account: Arc<Account>,
     pub(crate) peer: String,
@@ -86,31 +86,22 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session for the other end of a connection. A certificate that stands for a token must be good for sending.
+    /// A session for the other end of a connection, if that may send.
     pub(crate) fn of_connection(
         listener: &Arc<Listener>,
         remote: &Remote,
         stop: &watch::Receiver<bool>,
     ) -> Result<Session, Denied> {
-        let access = &listener.shared.access;
-        let caller = match remote.certificate() {
-            Some(certificate) if !access.is_open() => {
-                let shown = Credential::Certificate(certificate);
-                let caller = access.caller(shown, remote.address, &remote.account)?;
-                remote.count_for(&caller, access)?;
-                caller.require(Role::Ingest)?;
-                caller
-            }
-            _ => Caller::unchecked(remote.address, &remote.account),
-        };
-        Ok(Session {
+        let session = Session {
             listener: Arc::clone(listener),
-            caller,
+            certificate: remote.certificate().cloned(),
             address: remote.address,
             account: Arc::clone(&remote.account),
             peer: remote.address.to_string(),
             stop: stop.clone(),
-        })
+        };
+        remote.count_for(&session.caller()?, &listener.shared.access)?;
+        Ok(session)
     }
 
     /// A session for all datagrams of a listener. Their addresses can be forged, so they are not told apart.
@@ -119,12 +110,24 @@ impl Session {
         let account = listener.shared.access.account(address);
         Session {
             listener: Arc::clone(listener),
-            caller: Caller::unchecked(address, &account),
+            certificate: None,
             address,
             account,
             peer: "datagrams".to_owned(),
             stop: stop.clone(),
         }
+    }
+
+    /// Who sends. A certificate that stands for a token must be good for sending: a connection may last longer than
+    /// either, and the token can change.
+    fn caller(&self) -> Result<Caller, Denied> {
+        let Some(certificate) = &self.certificate else {
+            return Ok(Caller::unchecked(self.address, &self.account));
+        };
+        let shown = Credential::Certificate(certificate);
+        let caller = self.listener.shared.access.caller(shown, self.address, &self.account)?;
+        caller.require(Role::Ingest)?;
+        Ok(caller)
     }
 
     /// Refuses a sender whose address has shown too many wrong keys or passwords, before it shows another.
@@ -180,13 +183,14 @@ impl Session {
         if batch.is_empty() && bad.is_empty() {
             return Ok(Taken::default());
         }
-        post::check_scope(&self.caller, &batch)?;
+        let caller = self.caller()?;
+        post::check_scope(&caller, &batch)?;
         if !*is_charged {
             let quota = options.rules.quota.as_ref();
-            shared.access.admit_records(&self.caller, quota, batch.len() + bad.len(), bytes)?;
+            shared.access.admit_records(&caller, quota, batch.len() + bad.len(), bytes)?;
             *is_charged = true;
         }
-        let Some(_turn) = shared.access.turn(&self.caller, bytes).await else {
+        let Some(_turn) = shared.access.turn(&caller, bytes).await else {
             return Err(Refused::busy("earlier records of this sender have taken too long"));
         };
         let batch = give_routes(batch, &options.rules.routes, &mut bad);
@@ -231,3 +235,7 @@ async fn submitted(
         Err(_) => Err(Refused::busy("the pipeline ended before it confirmed the records")),
     }
 }
+
+#[cfg(test)]
+#[path = "deliver_tests.rs"]
+mod tests;

@@ -47,7 +47,7 @@ use hyper::{
 };
 use memchr::memchr;
 use serde_json::json;
-use weir_record::{Batch, Composer, SyntaxError};
+use weir_record::{Batch, Composer};
 
 use self::{
     bulk::{Action, Operation, compose},
@@ -162,7 +162,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
                     Ok(()) => composer.end(Ok(()), || document.to_vec()),
                     Err(error) => composer.reject(error.reason().to_owned(), document.to_vec()),
                 };
-                ended.map_err(too_much)?;
+                ended.map_err(|error| Refused::unread(error, "documents"))?;
             }
             Operation::Update | Operation::Delete => {
                 items::push_failed(&mut notes, &shown, (operation.name(), index, &id), &UNSUPPORTED);
@@ -192,10 +192,6 @@ const UNSUPPORTED: Failure<'_> =
 
 fn malformed(line: usize, error: &str) -> Refused {
     Refused::new(StatusCode::BAD_REQUEST, format!("malformed action line [{line}]: {error}"))
-}
-
-fn too_much(SyntaxError { reason, .. }: SyntaxError) -> Refused {
-    Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
 }
 
 /// The lines of a body.

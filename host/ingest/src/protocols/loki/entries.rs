@@ -1,13 +1,13 @@
 //! Streams and their entries become records. The mapping is in the head of [`super`].
 //!
-//! Labels are written into each record of their stream. Invariant: that takes no more time than the bytes that are kept
-//! justify, so their size is limited.
+//! Labels are read once, and copied into each record of their stream. Invariant: that takes no more time than the bytes
+//! that are kept justify, so their size is limited.
 
 use std::borrow::Cow;
 
 use weir_record::{
-    Batch, ComposeError, Composer, Level, Map, MapWriter, RejectedRecord, SyntaxError, Value, json_to_msgpack,
-    write_json_value,
+    Batch, ComposeError, Composer, Level, Map, RejectedRecord, SharedValue, SyntaxError, Value, ValueWriter,
+    json_to_msgpack, write_json_value,
 };
 
 use super::labels::{self, Pairs};
@@ -22,23 +22,29 @@ use crate::{
 /// What entries of one stream share.
 struct Stream<'a> {
     tenant: Option<&'a str>,
-    labels: Pairs<'a>,
+    labels: SharedValue,
     level: Option<Level>,
-    /// Why none of its entries can be kept.
-    fault: Option<&'static str>,
+    source: Option<Vec<u8>>,
 }
 
 impl<'a> Stream<'a> {
-    fn new(tenant: Option<&'a str>, labels: Pairs<'a>) -> Stream<'a> {
+    /// The error is why none of its entries can be kept.
+    fn new(tenant: Option<&'a str>, labels: &Pairs<'_>) -> Result<Stream<'a>, &'static str> {
         let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let level = labels::level(&labels);
-        let fault = (bytes > MAX_SHARED_BYTES).then_some(LABELS_EXCESSIVE);
-        Stream { tenant, labels, level, fault }
+        if bytes > MAX_SHARED_BYTES {
+            return Err(LABELS_EXCESSIVE);
+        }
+        let (level, source) = (labels::level(labels), labels::source(labels).map(<[u8]>::to_vec));
+        let labels = SharedValue::new(|value| write(labels, value)).map_err(ComposeError::reason)?;
+        Ok(Stream { tenant, labels, level, source })
     }
+}
 
-    fn faulty(reason: &'static str) -> Stream<'a> {
-        Stream { tenant: None, labels: Pairs::new(), level: None, fault: Some(reason) }
-    }
+fn write(pairs: &Pairs<'_>, value: ValueWriter<'_>) -> Result<(), ComposeError> {
+    value.map(|map| {
+        pairs.iter().for_each(|(name, value)| map.entry(name).text(value));
+        Ok(())
+    })
 }
 
 const LABELS_EXCESSIVE: &str = "the labels of its stream have more than 256 KiB; send less in them";
@@ -50,29 +56,27 @@ struct Entry<'a> {
     metadata: Pairs<'a>,
 }
 
-fn compose(entry: &Entry<'_>, stream: &Stream<'_>, composer: &mut Composer<'_, '_>) -> Result<(), ComposeError> {
-    if let Some(reason) = stream.fault {
-        return Err(ComposeError::record(reason));
-    }
+fn compose(
+    entry: &Entry<'_>,
+    stream: &Result<Stream<'_>, &'static str>,
+    composer: &mut Composer<'_, '_>,
+) -> Result<(), ComposeError> {
+    let stream = stream.as_ref().map_err(|&reason| ComposeError::record(reason))?;
     composer.time(entry.ns);
     composer.message(entry.line);
     if let Some(level) = labels::level(&entry.metadata).or(stream.level) {
         composer.level(level);
     }
-    if let Some(source) = labels::source(&stream.labels) {
+    if let Some(source) = &stream.source {
         composer.source(source);
     }
     if let Some(tenant) = stream.tenant {
         composer.text("tenant", tenant.as_bytes())?;
     }
-    let write = |pairs: &Pairs<'_>, map: &mut MapWriter<'_>| {
-        pairs.iter().for_each(|(name, value)| map.entry(name).text(value));
-        Ok(())
-    };
     if !entry.metadata.is_empty() {
-        composer.entry(b"context", |value| value.map(|map| write(&entry.metadata, map)))?;
+        composer.entry(b"context", |value| write(&entry.metadata, value))?;
     }
-    composer.entry(b"labels", |value| value.map(|map| write(&stream.labels, map)))
+    composer.shared("labels", &stream.labels)
 }
 
 /// Reads a `PushRequest`.
@@ -104,9 +108,9 @@ fn streams(request: &[u8], tenant: Option<&str>, composer: &mut Composer<'_, '_>
         }
         let is_excessive = text.len() > MAX_SHARED_BYTES;
         let stream = match (!is_excessive).then(|| labels::read(text)) {
-            None => Stream::faulty(LABELS_EXCESSIVE),
-            Some(Some(labels)) => Stream::new(tenant, labels),
-            Some(None) => Stream::faulty(r#"the labels of its stream are not `{name="value", …}`"#),
+            None => Err(LABELS_EXCESSIVE),
+            Some(Some(labels)) => Stream::new(tenant, &labels),
+            Some(None) => Err(r#"the labels of its stream are not `{name="value", …}`"#),
         };
         let mut fields = Message::new(message);
         while let Some(field) = fields.next().map_err(syntax)? {
@@ -197,9 +201,9 @@ fn json_streams(body: &[u8], tenant: Option<&str>, composer: &mut Composer<'_, '
         };
         let is_excessive = labels.len() > MAX_PAIRS;
         let shared = match (!is_excessive).then(|| texts(labels)) {
-            None => Stream::faulty(LABELS_EXCESSIVE),
-            Some(Some(labels)) => Stream::new(tenant, labels),
-            Some(None) => Stream::faulty("a label of its stream is not text"),
+            None => Err(LABELS_EXCESSIVE),
+            Some(Some(labels)) => Stream::new(tenant, &labels),
+            Some(None) => Err("a label of its stream is not text"),
         };
         let values = match stream.get("values") {
             Some(Value::Array(values)) => values,

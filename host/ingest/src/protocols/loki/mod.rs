@@ -35,7 +35,7 @@ use hyper::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
     http::request::Parts,
 };
-use weir_record::{Batch, SyntaxError};
+use weir_record::Batch;
 
 use super::{Example, Posted, Protocol, Read};
 use crate::{
@@ -117,16 +117,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
         true => entries::read_json(posted, tenant, batch),
         false => entries::read_protobuf(posted, tenant, batch),
     };
-    read.map(Read::from).map_err(|SyntaxError { offset, reason, too_much }| match (too_much, is_json) {
-        (true, _) => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, reason),
-        (false, true) if offset > 0 => {
-            Refused::syntax(offset, format!("the body can't be read as JSON, at byte {offset}: {reason}"))
-        }
-        (false, _) => {
-            let form = if is_json { "JSON" } else { "protobuf" };
-            Refused::new(StatusCode::BAD_REQUEST, format!("the body can't be read as {form}: {reason}"))
-        }
-    })
+    read.map(Read::from).map_err(|error| Refused::unread(error, if is_json { "JSON" } else { "protobuf" }))
 }
 
 /// 204, or the reason as text, which is what clients of Loki print.

@@ -1,5 +1,7 @@
 //! Streams of Loki as they are sent, well formed and not.
 
+use std::time::Instant;
+
 use http_body_util::BodyExt;
 use hyper::Request;
 use weir_record::RejectedRecord;
@@ -117,6 +119,19 @@ fn a_bad_entry_is_set_aside_and_the_others_are_kept() {
     let (batch, bad) = taken("application/x-protobuf", &stream(&labels, &many)).expect("taken");
     assert_eq!((batch.len(), bad.len()), (0, many.len()));
     assert!(bad[0].error.contains("256 KiB"));
+}
+
+#[test]
+fn labels_are_read_once_however_many_entries_their_stream_has() {
+    let labels = format!("{{{}}}", r#"a="","#.repeat(52_000));
+    let time = |count: usize| {
+        let (body, start) = (stream(&labels, &vec![Vec::new(); count]), Instant::now());
+        let (batch, _) = taken("application/x-protobuf", &body).expect("taken");
+        assert_eq!(batch.len(), count);
+        start.elapsed()
+    };
+    let (one, many) = (time(1), time(4_000));
+    assert!(many < 1_000 * one, "{many:?} for all, {one:?} for one");
 }
 
 #[test]

@@ -2,8 +2,7 @@
 //! the same in its frame and trailers.
 //!
 //! A sender repeats what was answered with 429, 502, 503 or 504 (over gRPC UNAVAILABLE and DEADLINE_EXCEEDED), and drops
-//! what was answered otherwise. What may work later is therefore answered with 503 here, even if it is 408 or 500
-//! elsewhere.
+//! what was answered otherwise. What may work later is therefore answered with 503 here, even if it is 500 elsewhere.
 //!
 //! Records that a filter rejected count as rejected. Those in quarantine are kept, so they don't; the answer only says
 //! how many there are, which the specification calls a warning.
@@ -84,7 +83,7 @@ fn response_json(rejected: usize, warning: &str) -> String {
 }
 
 fn refusal(form: Form, refused: &Refused) -> Answer {
-    let is_later = matches!(refused.status, StatusCode::REQUEST_TIMEOUT | StatusCode::INTERNAL_SERVER_ERROR);
+    let is_later = refused.status == StatusCode::INTERNAL_SERVER_ERROR;
     let status = if is_later { StatusCode::SERVICE_UNAVAILABLE } else { refused.status };
     let retry_after_s = refused.retry_after_s.or_else(|| is_later.then_some(limits::RETRY_BUSY_S));
     let text: String = refused.error.chars().take(limits::MAX_ERROR_CHARS).collect();

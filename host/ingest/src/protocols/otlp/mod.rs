@@ -42,7 +42,7 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderName},
     http::request::Parts,
 };
-use weir_record::{Batch, SyntaxError};
+use weir_record::Batch;
 
 use super::{Example, Posted, Protocol, Read};
 use crate::{
@@ -138,11 +138,7 @@ fn unsupported(wanted: &str) -> Refused {
 
 fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Read, Refused> {
     let headers = &posted.parts.headers;
-    let malformed = |error: SyntaxError| {
-        let SyntaxError { reason, too_much, .. } = error;
-        let status = if too_much { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
-        Refused::new(status, format!("the body can't be read as protobuf: {reason}"))
-    };
+    let malformed = |error| Refused::unread(error, "protobuf");
     match Form::declared(headers) {
         Some(Form::Json) => {
             let converted = json::to_protobuf(posted.content).map_err(|(offset, reason)| {

@@ -6,7 +6,10 @@ use std::collections::HashSet;
 use weir_record::{ComposeError, Composer, time};
 
 use super::{BLANK_EVENT, Code, INVALID_FORMAT, NO_EVENT};
-use crate::protocols::raw_json::{Entry, entries, scalar, string};
+use crate::{
+    limits,
+    protocols::raw_json::{Entry, entries, scalar, string},
+};
 
 /// Put before names of the envelope that the event uses itself.
 const ENVELOPE: &str = "envelope_";
@@ -120,7 +123,10 @@ impl<'e> Envelope<'e> {
         }
         for (key, value) in &self.others {
             let mut key = Cow::Borrowed(&**key);
-            while taken.contains(&key) {
+            for _ in 0..limits::MAX_ENVELOPE_PREFIXES {
+                if !taken.contains(&key) {
+                    break;
+                }
                 key = format!("{ENVELOPE}{key}").into();
             }
             composer.entry(key.as_bytes(), |writer| writer.json(value))?;

@@ -23,8 +23,9 @@
 //! | `fields` | its entries, also for the head, such as `severity` |
 //! | all others of the envelope | unchanged |
 //!
-//! An entry of the envelope or of `fields` whose name the event uses itself gets `envelope_` in front. A line sent to
-//! `raw` is a message; time, `host`, `source`, `sourcetype` and `index` are in the query.
+//! An entry of the envelope or of `fields` whose name the event uses itself gets `envelope_` in front, at most four
+//! times; of entries whose names are the same even then, the last stays. A line sent to `raw` is a message; time,
+//! `host`, `source`, `sourcetype` and `index` are in the query.
 //!
 //! An event of the wrong form refuses the whole body, with `invalid-event-number`: Splunk stores the ones before it, but
 //! then a client that sends all of them again would double these. An event that is too large or too deep is set aside.

@@ -71,6 +71,15 @@ fn nothing_of_the_envelope_replaces_what_the_event_says() {
 }
 
 #[test]
+fn a_name_that_is_repeated_often_has_few_prefixes_and_its_last_value() {
+    let fields: Vec<String> = (0..9).map(|value| format!("\"a\":{value}")).collect();
+    let record = record(&format!("{{\"event\":\"x\",\"fields\":{{{}}}}}", fields.join(",")));
+    let values: Vec<&Value> = (0..5).map(|count| &record[format!("{}a", "envelope_".repeat(count))]).collect();
+    assert_eq!(values, [0, 1, 2, 3, 8]);
+    assert_eq!(record.as_object().expect("a record").len(), 4 + values.len(), "{record}");
+}
+
+#[test]
 fn an_event_of_the_wrong_form_refuses_the_body_and_is_named() {
     for (body, code, event) in [
         ("", 5, None),
