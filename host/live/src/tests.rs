@@ -159,6 +159,16 @@ async fn another_query_applies_at_once_and_a_wrong_one_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_refused_for_want_of_room_removes_no_other() {
+    let live = Live::new(10, "s".into());
+    let mut clients: Vec<_> = (0..limits::MAX_CLIENTS).map(|_| watch(&live, "", Start::Backlog(0))).collect();
+    assert!(live.watch("", None, Start::Backlog(0)).expect("the query is valid").is_err());
+    assert_eq!(live.clients(), limits::MAX_CLIENTS);
+    push(&live, 1, &["a"]);
+    assert_eq!(take(&mut clients[0]).await, (vec!["a".into()], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn levels_and_sources_of_all_that_passed_are_counted() {
     let live = Live::new(10, "s".into());
     let mut client = watch(&live, "nothing", Start::Backlog(0));
