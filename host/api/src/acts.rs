@@ -16,7 +16,7 @@ use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use weir_access::{Caller, Denied, Peer};
 use weir_record::{Level, time};
@@ -134,7 +134,7 @@ pub async fn answer(
     caller: &Caller,
 ) -> Result<Response<Body>, ApiError> {
     let who = Who { name: caller.name().map(str::to_owned), address: caller.address, act, about: name.to_owned() };
-    let (_permit, body) = match ready(api, act, request, body).await {
+    let (permit, body) = match ready(api, act, request, body).await {
         Ok(ready) => ready,
         Err(error) => {
             api.acts.audit(who.did(&Err(error.clone())));
@@ -144,7 +144,7 @@ pub async fn answer(
     // Dropped with the request if its client goes.
     let cancel = CancelOnDrop::default();
     let (api, cancelled) = (api.clone(), cancel.0.clone());
-    let answer = status::blocking(move || {
+    let answer = status::blocking(permit, move || {
         let answer = perform(&*api.acts, act, &who.about, &body, cancelled);
         // Also if nobody waits for the answer any more.
         api.acts.audit(who.did(&answer));
@@ -203,12 +203,12 @@ pub fn refused(api: &Api, act: Act, name: &str, peer: &Peer, denied: &Denied) {
 }
 
 /// Waits for its turn and the body.
-async fn ready<'a>(
-    api: &'a Api,
+async fn ready(
+    api: &Api,
     act: Act,
     request: &Request<()>,
     body: Body,
-) -> Result<(SemaphorePermit<'a>, Bytes), ApiError> {
+) -> Result<(OwnedSemaphorePermit, Bytes), ApiError> {
     let permit = status::turn(&api.acting).await?;
     let (kind, most) = match act {
         Act::TryFilter => ("application/wasm", limits::MAX_MODULE_BYTES),

@@ -66,8 +66,8 @@ pub struct Api {
     /// A permit for each stream.
     streams: Arc<Semaphore>,
     searches: Arc<Semaphore>,
-    telling: Semaphore,
-    acting: Semaphore,
+    telling: Arc<Semaphore>,
+    acting: Arc<Semaphore>,
 }
 
 impl Api {
@@ -89,8 +89,8 @@ impl Api {
             stream_runtime,
             streams: Arc::new(Semaphore::new(limits::MAX_STREAMS)),
             searches: Arc::new(Semaphore::new(limits::MAX_SEARCHES)),
-            telling: Semaphore::new(limits::MAX_STATUS_REQUESTS),
-            acting: Semaphore::new(limits::MAX_ACTS),
+            telling: Arc::new(Semaphore::new(limits::MAX_STATUS_REQUESTS)),
+            acting: Arc::new(Semaphore::new(limits::MAX_ACTS)),
         })
     }
 

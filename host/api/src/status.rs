@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use weir_access::Caller;
 
@@ -72,22 +72,56 @@ async fn told(
     api: &Arc<Api>,
     question: impl FnOnce(&dyn Status) -> Result<Value, ApiError> + Send + 'static,
 ) -> Result<Response<Body>, ApiError> {
-    let _permit = turn(&api.telling).await?;
+    let permit = turn(&api.telling).await?;
     let api = api.clone();
-    let answer = blocking(move || question(&*api.status)).await?;
+    let answer = blocking(permit, move || question(&*api.status)).await?;
     Ok(json_answer(StatusCode::OK, answer.to_string().into()))
 }
 
 /// Waits for its turn.
-pub async fn turn(permits: &Semaphore) -> Result<SemaphorePermit<'_>, ApiError> {
-    match timeout(limits::TURN_WAIT, permits.acquire()).await {
+pub async fn turn(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    match timeout(limits::TURN_WAIT, permits.clone().acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting; retry in a moment")),
     }
 }
 
-/// Runs work on a thread where it may block.
-pub async fn blocking(work: impl FnOnce() -> Result<Value, ApiError> + Send + 'static) -> Result<Value, ApiError> {
+/// Runs work on a thread where it may block. It goes on if the request is dropped, and so keeps its permit.
+pub async fn blocking(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<Value, ApiError> + Send + 'static,
+) -> Result<Value, ApiError> {
     let failed = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see weir's log");
-    tokio::task::spawn_blocking(work).await.map_err(failed)?
+    let permitted = move || {
+        let _permit = permit;
+        work()
+    };
+    tokio::task::spawn_blocking(permitted).await.map_err(failed)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_takes_a_turn_until_it_has_ended_also_if_its_request_is_dropped() {
+        let turns = Arc::new(Semaphore::new(1));
+        let permit = turn(&turns).await.expect("it is free");
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        let request = tokio::spawn(blocking(permit, move || {
+            begun.send(()).expect("somebody waits");
+            // An error: it may end.
+            let _ = ends.recv();
+            Ok(Value::Null)
+        }));
+        begins.await.expect("it begins");
+        request.abort();
+        assert!(request.await.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(turns.available_permits(), 0);
+        drop(end);
+        assert!(turn(&turns).await.is_ok());
+    }
 }

@@ -8,7 +8,7 @@ use hyper::header::UPGRADE;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
-use weir_access::{Access, Caller, Place};
+use weir_access::{Access, Caller, Grant, Place};
 use weir_live::{Client, Form, Next, Scope, Start, Totals};
 
 use crate::parameters::{Parameters, entry_id};
@@ -49,9 +49,7 @@ pub fn answer(api: &Arc<Api>, parameters: &Parameters, request: Request<()>) -> 
     let caller = parameters.caller.clone();
     let own = api.access.stream(&caller)?;
     let permit = (api.streams.clone().try_acquire_owned().map_err(|_| full())?, own);
-    let scope = caller.grant().and_then(|grant| {
-        grant.scope().map(|query| Scope { name: grant.entry.hash.to_string(), query: query.clone() })
-    });
+    let scope = caller.grant().and_then(|grant| scope(grant));
     let is_scoped = scope.is_some();
     let client = api.live.watch(parameters.query_text(), scope, start)?.map_err(|_| full())?;
     let is_batched = parameters.flag("batch", false)?;
@@ -76,6 +74,13 @@ pub fn answer(api: &Arc<Api>, parameters: &Parameters, request: Request<()>) -> 
         true => websocket::start(runtime, tail, permit, request),
         false => Ok(events::start(runtime, tail, permit)),
     }
+}
+
+/// The records that a token is limited to. Named by what limits it, since a token can get other limits while clients
+/// share queries in the earlier ones.
+fn scope(grant: &Grant) -> Option<Scope> {
+    let name = format!("{:?} {:?}", grant.entry.sources, grant.entry.routes);
+    grant.scope().map(|query| Scope { name, query: query.clone() })
 }
 
 impl Tail {
@@ -186,5 +191,43 @@ impl Tail {
             fields["column"] = column.into();
         }
         self.notice("error", "WARNING", error, fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_access::{Role, TokenEntry, TokenHash};
+
+    use super::*;
+
+    /// The name of a token's scope. The token is always the same.
+    fn name_of(sources: &[&str], routes: &[&str]) -> Option<String> {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let entry = TokenEntry {
+            name: "team".to_owned(),
+            role: Role::Read,
+            sources: texts(sources),
+            routes: texts(routes),
+            hash: TokenHash::of(b"token"),
+            created_ns: 0,
+            expires_ns: None,
+        };
+        scope(&Grant::new(entry).expect("it is usable")).map(|scope| scope.name)
+    }
+
+    #[test]
+    fn streams_share_a_query_only_if_their_tokens_are_limited_alike() {
+        assert_eq!(name_of(&[], &[]), None);
+        assert_eq!(name_of(&["a", "b"], &[]), name_of(&["a", "b"], &[]));
+        let names = [
+            name_of(&["a", "b"], &[]),
+            name_of(&["a"], &[]),
+            name_of(&["a, b"], &[]),
+            name_of(&["a"], &["b"]),
+            name_of(&[], &["a"]),
+        ];
+        for (index, name) in names.iter().enumerate() {
+            assert!(name.is_some() && !names[..index].contains(name), "{name:?}");
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! A connection: HTTP/1.1 or HTTP/2 (with prior knowledge or by ALPN), its limits, and when to close it.
 //!
-//! `server` starts one of these per accepted socket; `routes` handles every request on it. A connection closes when the
-//! client ends it, when the server stops (after its requests are answered), or when it has been quiet for too long.
-//! Quiet means that no request is being answered: between requests, within a head, before the first byte. One timer per
-//! connection checks this, so requests need no timers. A connection that sends a lot without making requests is closed
-//! too (`traffic`). Invariant: a connection occupies its place only while it is used.
+//! `server` starts one of these per accepted socket; `routes` handles every request on it. A connection closes when
+//! the client ends it, when the server stops (after its requests are answered), when it has been quiet for too long,
+//! or when the client takes nothing of an answer for too long (`traffic`). Quiet means that no request is being
+//! answered: between requests, within a head, before the first byte. One timer per connection checks this, so requests
+//! need no timers. A connection that sends a lot without making requests is closed too (`traffic`). Invariant: a
+//! connection occupies its place only while it is used.
 
 use std::{convert::Infallible, panic::resume_unwind, pin::pin, sync::Arc};
 

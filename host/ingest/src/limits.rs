@@ -72,6 +72,10 @@ pub const BODY_TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum time for the pipeline to confirm. If a stalled disk exceeds it, the sender is told to retry.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Maximum time without a peer taking a byte of what is written to it. One that takes nothing for longer would keep its
+/// place among connections and streams, and the memory of its answer, for as long as it likes.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Time that a stop allows for decoding a body. The largest take about a second, and wait for each other.
 pub const DECODE_TIME: Duration = Duration::from_secs(5);
 

@@ -3,8 +3,8 @@
 //! `connection` creates one [`Usage`] per connection, reads through [`CountingStream`] and passes bodies on as
 //! [`RequestBody`]. In HTTP/2, a peer can send frames that never become a request (PING, SETTINGS, PRIORITY, streams
 //! that are reset immediately). Each costs work and would go unnoticed. So bytes are counted as they are read, and
-//! every answer and every piece of a body resets the count. Invariant: no connection reads more than
-//! [`limits::FLOOD_BYTES`] without one.
+//! every answer and every piece of a body resets the count. Invariants: no connection reads more than
+//! [`limits::FLOOD_BYTES`] without one, or waits longer than [`limits::WRITE_TIMEOUT`] for a peer that takes nothing.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::Notify,
-    time::Instant,
+    time::{Instant, Sleep, sleep},
 };
 
 use crate::{limits, routes::Endpoint};
@@ -139,21 +139,34 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// A socket that counts the bytes read from it and fails if they are a flood.
+/// A socket that counts the bytes read from it and fails if they are a flood. It also fails if the peer takes nothing
+/// of what is written for too long: who makes an answer isn't asked for more meanwhile, and can't notice.
 pub(crate) struct CountingStream {
     stream: TcpStream,
     usage: Arc<Usage>,
+    /// When a write that waits for room fails.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl CountingStream {
     pub(crate) fn new(stream: TcpStream, usage: Arc<Usage>) -> CountingStream {
-        CountingStream { stream, usage }
+        CountingStream { stream, usage, late: None }
     }
 
     /// The first byte that the client sends, which stays to be read; `None` if it sends nothing.
     pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
         let mut first = [0];
         Ok((self.stream.peek(&mut first).await? > 0).then_some(first[0]))
+    }
+
+    /// What became of a write, unless it has waited for too long.
+    fn in_time(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.late = None;
+            return written;
+        }
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(limits::WRITE_TIMEOUT)));
+        late.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The client's address, for messages.
@@ -176,7 +189,8 @@ impl AsyncRead for CountingStream {
 
 impl AsyncWrite for CountingStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(written, context)
     }
 
     fn poll_write_vectored(
@@ -184,7 +198,8 @@ impl AsyncWrite for CountingStream {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.in_time(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -239,5 +254,28 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn writing_to_a_peer_that_takes_nothing_fails_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let mut stream = CountingStream::new(accepted, Usage::begin());
+        let write = async {
+            loop {
+                if let Err(error) = stream.write_all(&[0; 64 * 1024]).await {
+                    return error.kind();
+                }
+            }
+        };
+        assert_eq!(timeout(limits::WRITE_TIMEOUT * 2, write).await, Ok(io::ErrorKind::TimedOut));
     }
 }

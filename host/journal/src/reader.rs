@@ -114,12 +114,24 @@ impl Reader {
     /// within a tokio runtime. Cancel-safe.
     pub async fn next(&mut self, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
         loop {
-            // Marked as seen before looking, so that a change during the look wakes the wait below.
+            if let Some(entries) = self.next_there(max_bytes).await? {
+                return Ok(entries);
+            }
+            if self.news.changed().await.is_err() {
+                return Err(ReadError::Closed);
+            }
+        }
+    }
+
+    /// Like [`next`](Self::next), but doesn't wait for more: `None` once everything that is there was read.
+    pub async fn next_there(&mut self, max_bytes: usize) -> Result<Option<Vec<Entry>>, ReadError> {
+        loop {
+            // Marked as seen before looking, so that a change during the look wakes whoever waits after it.
             self.news.borrow_and_update();
             match self.look(max_bytes) {
                 Lookup::Entries(entries) => {
                     if let Some(entries) = without_empty(entries) {
-                        return Ok(entries);
+                        return Ok(Some(entries));
                     }
                 }
                 Lookup::File(plan) => {
@@ -127,15 +139,11 @@ impl Reader {
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
                     let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
                     if let Some(entries) = self.accept(read, &name, segment)?.and_then(without_empty) {
-                        return Ok(entries);
+                        return Ok(Some(entries));
                     }
                 }
                 Lookup::Closed => return Err(ReadError::Closed),
-                Lookup::Nothing => {
-                    if self.news.changed().await.is_err() {
-                        return Err(ReadError::Closed);
-                    }
-                }
+                Lookup::Nothing => return Ok(None),
             }
         }
     }

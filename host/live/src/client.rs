@@ -55,11 +55,11 @@ pub struct Client {
 impl Client {
     pub(crate) fn begin(live: &Arc<Live>, query: Arc<SharedQuery>, start: Start) -> Result<Client, TooManyClients> {
         let news = live.news();
-        let mut client = Client { live: live.clone(), number: 0, query: query.clone(), news };
-        let (at, is_reset) = client.place_of(start);
-        let progress = Progress { is_reset, ..Progress::new(query, at) };
-        client.number = live.state().add_client(progress, matches!(start, Start::After(_)))?;
-        Ok(client)
+        let (at, is_reset) = place_of(live, &query, start);
+        let progress = Progress { is_reset, ..Progress::new(query.clone(), at) };
+        let number = live.state().add_client(progress, matches!(start, Start::After(_)))?;
+        // Only with its number, since dropping it removes the client of that number.
+        Ok(Client { live: live.clone(), number, query, news })
     }
 
     /// Counts all records by level and source from now on.
@@ -78,7 +78,7 @@ impl Client {
     /// counted from there. On an error, the query stays as it is.
     pub fn set_query(&mut self, text: &str, backlog: usize) -> Result<(), QueryError> {
         self.query = self.live.query_like(text, &self.query)?;
-        let (at, _) = self.place_of(Start::Backlog(backlog));
+        let at = place_of_backlog(&self.live, &self.query, backlog);
         let query = self.query.clone();
         let mut state = self.live.state();
         let at = state.in_memory(at);
@@ -149,44 +149,44 @@ impl Client {
             step,
         })
     }
-
-    /// The place at which to begin, and whether that is a reset.
-    fn place_of(&self, start: Start) -> (EntryId, bool) {
-        match start {
-            Start::Backlog(records) => (self.place_of_backlog(records), false),
-            Start::After(id) => {
-                let state = self.live.state();
-                let oldest = state.frames.front().map_or(state.end, |frame| frame.id(0));
-                let next = EntryId { index: id.index.saturating_add(1), ..id };
-                if state.has_all_after(id) { (next, false) } else { (oldest, true) }
-            }
-        }
-    }
-
-    fn place_of_backlog(&self, records: usize) -> EntryId {
-        let (end, frames): (EntryId, Vec<_>) = {
-            let state = self.live.state();
-            (state.end, state.frames.iter().cloned().collect())
-        };
-        let (mut at, mut left) = (end, records);
-        for frame in frames.iter().rev() {
-            if left == 0 {
-                break;
-            }
-            let matches = frame.matching(&self.query);
-            if matches.len() >= left {
-                at = frame.id(matches[matches.len() - left]);
-                break;
-            }
-            left -= matches.len();
-            at = frame.id(0);
-        }
-        at
-    }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         self.live.state().remove_client(self.number);
     }
+}
+
+/// The place at which to begin, and whether that is a reset.
+fn place_of(live: &Live, query: &SharedQuery, start: Start) -> (EntryId, bool) {
+    match start {
+        Start::Backlog(records) => (place_of_backlog(live, query, records), false),
+        Start::After(id) => {
+            let state = live.state();
+            let oldest = state.frames.front().map_or(state.end, |frame| frame.id(0));
+            let next = EntryId { index: id.index.saturating_add(1), ..id };
+            if state.has_all_after(id) { (next, false) } else { (oldest, true) }
+        }
+    }
+}
+
+fn place_of_backlog(live: &Live, query: &SharedQuery, records: usize) -> EntryId {
+    let (end, frames): (EntryId, Vec<_>) = {
+        let state = live.state();
+        (state.end, state.frames.iter().cloned().collect())
+    };
+    let (mut at, mut left) = (end, records);
+    for frame in frames.iter().rev() {
+        if left == 0 {
+            break;
+        }
+        let matches = frame.matching(query);
+        if matches.len() >= left {
+            at = frame.id(matches[matches.len() - left]);
+            break;
+        }
+        left -= matches.len();
+        at = frame.id(0);
+    }
+    at
 }

@@ -61,6 +61,8 @@ pub struct State {
     next_client: u64,
     /// What is erased from frames up to some sequence that are still to come.
     erasures: Vec<(u64, Edit)>,
+    /// How often records were erased from the frames in memory.
+    erased: u64,
     pub is_closed: bool,
 }
 
@@ -83,14 +85,23 @@ impl Live {
     }
 
     /// Adds a frame of the journal, with its payload as the journal has it.
-    pub fn push(&self, sequence: u64, records: u32, payload: Bytes) {
-        // Frames come in order, so an erasure is over once a later frame comes.
-        let mut state = self.state();
-        state.erasures.retain(|(up_to, _)| *up_to >= sequence);
-        let edits: Vec<Edit> = state.erasures.iter().map(|(_, edit)| edit.clone()).collect();
-        drop(state);
-        let payload = edits.iter().fold(payload, |payload, edit| edit(&payload).map_or(payload, Bytes::from));
-        self.add(Frame::new(sequence, records, payload));
+    pub fn push(&self, sequence: u64, records: u32, mut payload: Bytes) {
+        let mut edits = 0;
+        loop {
+            let mut state = self.state();
+            // Frames come in order, so an erasure is over once a later frame comes.
+            state.erasures.retain(|(up_to, _)| *up_to >= sequence);
+            let Some((_, edit)) = state.erasures.get(edits).cloned() else {
+                // Under the same lock, so an erasure that comes now finds the frame in memory.
+                self.add(state, Frame::new(sequence, records, payload));
+                return;
+            };
+            drop(state);
+            if let Some(rest) = edit(&payload) {
+                payload = rest.into();
+            }
+            edits += 1;
+        }
     }
 
     /// Erases records from the frames up to this sequence, those that are still to come included.
@@ -105,16 +116,16 @@ impl Live {
                 self.state().replace(&frame, rest);
             }
         }
+        self.state().erased += 1;
         self.steps.forget_before(EntryId { sequence: u64::MAX, index: u32::MAX });
     }
 
     /// Says that this many records before and with a frame of the journal could not be read. Clients are told.
     pub fn skip(&self, sequence: u64, records: u64) {
-        self.add(Frame::skipped(sequence, records));
+        self.add(self.state(), Frame::skipped(sequence, records));
     }
 
-    fn add(&self, frame: Frame) {
-        let mut state = self.state();
+    fn add(&self, mut state: MutexGuard<'_, State>, frame: Frame) {
         let oldest = state.add_frame(Arc::new(frame), self.buffer);
         drop(state);
         if let Some(oldest) = oldest {
@@ -173,9 +184,15 @@ impl Live {
         if let Some(step) = self.steps.find(query, from) {
             return step;
         }
-        let frames = self.state().published_from(from);
+        let (frames, erased) = {
+            let state = self.state();
+            (state.published_from(from), state.erased)
+        };
         let step = Arc::new(Step::new(query, from, &frames));
-        if !frames.is_empty() {
+        let state = self.state();
+        // If records were erased meanwhile, it may still have them.
+        if !frames.is_empty() && state.erased == erased {
+            // Under the lock, so an erasure that ends now makes it forgotten.
             self.steps.keep(step.clone());
         }
         step

@@ -9,7 +9,7 @@ use weir_query::EntryId;
 use weir_record::{Aliases, Batch, Defaults, Level, read_json};
 
 use crate::message::Names;
-use crate::{Client, Form, Item, Live, Start, limits};
+use crate::{Client, Edit, Form, Item, Live, Start, limits};
 
 /// A frame with one record for each message.
 fn frame(messages: &[&str]) -> (u32, Bytes) {
@@ -156,6 +156,16 @@ async fn another_query_applies_at_once_and_a_wrong_one_changes_nothing() {
     push(&live, 2, &["a", "b2 b"]);
     assert_eq!(take(&mut client).await.0, ["b", "b2 b"]);
     assert_eq!(client.totals().matched, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_refused_for_want_of_room_removes_no_other() {
+    let live = Live::new(10, "s".into());
+    let mut clients: Vec<_> = (0..limits::MAX_CLIENTS).map(|_| watch(&live, "", Start::Backlog(0))).collect();
+    assert!(live.watch("", None, Start::Backlog(0)).expect("the query is valid").is_err());
+    assert_eq!(live.clients(), limits::MAX_CLIENTS);
+    push(&live, 1, &["a"]);
+    assert_eq!(take(&mut clients[0]).await, (vec!["a".into()], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -385,18 +395,23 @@ proptest! {
     }
 }
 
+/// Erases the records whose messages begin like this.
+fn edit(begin: &'static str) -> Edit {
+    Arc::new(move |payload: &[u8]| {
+        let batch = Batch::decode(payload).expect("a batch");
+        let is_erased = |index: usize| batch.record(index).message().starts_with(begin);
+        let mut rest = Batch::new();
+        (0..batch.len()).for_each(|index| rest.push(if is_erased(index) { &[0xde, 0, 0] } else { batch.get(index) }));
+        (0..batch.len()).any(is_erased).then(|| rest.encode())
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn erased_records_are_gone_from_memory_and_do_not_come_with_frames_that_are_on_their_way() {
     let live = Live::new(10, "s".into());
     push(&live, 1, &["mine 1", "other 1"]);
     push(&live, 2, &["other 2"]);
-    let edit: crate::Edit = Arc::new(|payload: &[u8]| {
-        let batch = Batch::decode(payload).expect("a batch");
-        let is_mine = |index: usize| batch.record(index).message().starts_with("mine");
-        let mut rest = Batch::new();
-        (0..batch.len()).for_each(|index| rest.push(if is_mine(index) { &[0xde, 0, 0] } else { batch.get(index) }));
-        (0..batch.len()).any(is_mine).then(|| rest.encode())
-    });
+    let edit = edit("mine");
     let mut early = watch(&live, "", Start::Backlog(10));
     live.erase(3, &edit);
     push(&live, 3, &["mine 3", "other 3"]);
@@ -406,4 +421,19 @@ async fn erased_records_are_gone_from_memory_and_do_not_come_with_frames_that_ar
     let mut late = watch(&live, "", Start::Backlog(10));
     assert_eq!(take(&mut late).await, (left, 0));
     assert_eq!(live.sources(), ["test"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_erased_while_a_frame_is_on_its_way_does_not_come_with_it() {
+    let live = Live::new(10, "s".into());
+    let on_the_way: Edit = Arc::new({
+        let live = live.clone();
+        move |_: &[u8]| -> Option<Vec<u8>> {
+            live.erase(1, &edit("mine"));
+            None
+        }
+    });
+    live.erase(1, &on_the_way);
+    push(&live, 1, &["mine", "other"]);
+    assert_eq!(take(&mut watch(&live, "", Start::Backlog(10))).await, (vec!["other".into()], 0));
 }

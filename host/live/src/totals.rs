@@ -6,17 +6,11 @@ use weir_record::{Level, Record};
 
 use crate::limits;
 
-/// Number of levels.
-const LEVELS: usize = 6;
-
-/// The levels, from the least severe on.
-const LEVEL_NAMES: [Level; LEVELS] =
-    [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
-
 /// How many records there are of each level and source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    levels: [u64; LEVELS],
+    /// In the order of [`Level::ALL`].
+    levels: [u64; Level::ALL.len()],
     sources: HashMap<String, u64>,
 }
 
@@ -25,7 +19,7 @@ impl Counts {
         let mut counts = Counts::default();
         for record in records {
             let head = record.head();
-            counts.levels[position(head.level)] += 1;
+            counts.levels[head.level as usize] += 1;
             counts.add_source(head.source, 1);
         }
         counts
@@ -84,7 +78,7 @@ pub struct Totals {
 impl Totals {
     /// Records that passed, by level; levels without records are left out.
     pub fn levels(&self) -> impl Iterator<Item = (Level, u64)> {
-        LEVEL_NAMES.into_iter().zip(self.counts.levels).filter(|(_, count)| *count > 0)
+        Level::ALL.into_iter().zip(self.counts.levels).filter(|(_, count)| *count > 0)
     }
 
     /// The sources with most records that passed.
@@ -112,17 +106,5 @@ impl Totals {
             skipped: self.skipped - earlier.skipped,
             counts: self.counts.since(&earlier.counts),
         }
-    }
-}
-
-/// The position of a level, from the least severe on.
-fn position(level: Level) -> usize {
-    match level {
-        Level::Trace => 0,
-        Level::Debug => 1,
-        Level::Info => 2,
-        Level::Warning => 3,
-        Level::Error => 4,
-        Level::Critical => 5,
     }
 }

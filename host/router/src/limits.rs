@@ -132,8 +132,11 @@ pub const REPLAY_ATTEMPTS: u32 = 6;
 pub const LEFT_OUT_MODULES: usize = 100;
 
 /// Frames before the end of the journal that are read for the live stream at startup: as many batches as people look
-/// back at, read in the background.
+/// back at, read before clients are served.
 pub const LIVE_FRAMES_AT_START: u64 = 1000;
+
+/// How long a start waits for them. That is enough for a thousand usual batches; with larger ones, senders come first.
+pub const LIVE_START: Duration = Duration::from_secs(5);
 
 /// Bytes that are read from the journal for the live stream at a time.
 pub const LIVE_READ_BYTES: usize = 1 << 20;

@@ -6,18 +6,22 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use weir_journal::{Journal, ReadError};
 use weir_live::Live;
 
 use crate::limits;
 
 /// Starts the feed. It begins a little before the end of the journal, so that clients find recent records, and those
-/// that were connected before a restart can continue.
-pub fn start(journal: Journal, live: Arc<Live>) {
+/// that were connected before a restart can continue. Returns once these records are in memory, or after a while.
+pub async fn start(journal: Journal, live: Arc<Live>) {
     let mut after = journal.last_sequence().saturating_sub(limits::LIVE_FRAMES_AT_START);
+    let is_current = Arc::new(Notify::new());
+    let told = is_current.clone();
     tokio::spawn(async move {
         // On a task of its own: a panic ends that, and not the feed.
-        while let Err(ended) = tokio::spawn(feed(journal.clone(), live.clone(), after)).await {
+        while let Err(ended) = tokio::spawn(feed(journal.clone(), live.clone(), after, told.clone())).await {
             if !ended.is_panic() {
                 return;
             }
@@ -26,14 +30,25 @@ pub fn start(journal: Journal, live: Arc<Live>) {
             tokio::time::sleep(limits::LIVE_RETRY).await;
         }
     });
+    if timeout(limits::LIVE_START, is_current.notified()).await.is_err() {
+        tracing::warn!("recent records are still being read for the live stream; clients may get some again");
+    }
 }
 
-/// Feeds until the journal is closed.
-async fn feed(journal: Journal, live: Arc<Live>, after: u64) {
+/// Feeds until the journal is closed. Notifies `is_current` whenever everything was read that is there.
+async fn feed(journal: Journal, live: Arc<Live>, after: u64, is_current: Arc<Notify>) {
     let mut reader = journal.follow(after);
     let mut skipped = 0;
     loop {
-        let entries = match reader.next(limits::LIVE_READ_BYTES).await {
+        let read = match reader.next_there(limits::LIVE_READ_BYTES).await {
+            Ok(Some(entries)) => Ok(entries),
+            Ok(None) => {
+                is_current.notify_one();
+                reader.next(limits::LIVE_READ_BYTES).await
+            }
+            Err(error) => Err(error),
+        };
+        let entries = match read {
             Ok(entries) => entries,
             Err(ReadError::Closed) => return,
             Err(error) => {
@@ -59,10 +74,10 @@ async fn feed(journal: Journal, live: Arc<Live>, after: u64) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::timeout;
     use weir_journal::Options;
     use weir_journal::simulated::Simulated;
     use weir_live::{Next, Start};
+    use weir_query::EntryId;
     use weir_record::{Aliases, Batch, Defaults, Level, read_json};
 
     use super::*;
@@ -86,8 +101,12 @@ mod tests {
 
     /// Appends a frame of two records, and waits until it is written.
     async fn append(journal: &Journal) {
+        append_frame(journal, batch(), 2).await;
+    }
+
+    async fn append_frame(journal: &Journal, payload: Vec<u8>, records: u32) {
         let (sender, written) = tokio::sync::oneshot::channel();
-        journal.append(batch(), 2, move |result| {
+        journal.append(payload, records, move |result| {
             let _ = sender.send(result);
         });
         written.await.expect("every append is answered").expect("there is room");
@@ -109,7 +128,7 @@ mod tests {
         disk.flip_byte("00000000000000000001.seg", 64 + 100);
         let live = Live::new(1000, "session".to_owned());
         let mut client = live.watch("", None, Start::Backlog(0)).expect("it is a query").expect("there is room");
-        let feeding = tokio::spawn(feed(journal.clone(), live.clone(), 0));
+        let feeding = tokio::spawn(feed(journal.clone(), live.clone(), 0, Arc::default()));
         let (mut appended, mut told, mut skipped) = (60, 0, 0);
         while skipped == 0 {
             append(&journal).await;
@@ -126,5 +145,26 @@ mod tests {
         }
         assert!(skipped >= 60, "all that was there when reading failed: {skipped}");
         assert_eq!(told, appended);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_was_connected_before_a_restart_continues_as_soon_as_the_feed_has_started() {
+        let disk = Simulated::new();
+        let options = Options { segment_bytes: 4096, max_size_bytes: 1 << 20, ..Options::default() };
+        let open = || Journal::open(Arc::new(disk.clone()), options.clone()).expect("it opens").0;
+        let journal = open();
+        append(&journal).await;
+        // Nothing in it is for readers.
+        append_frame(&journal, Vec::new(), 0).await;
+        journal.close();
+        let journal = open();
+        let live = Live::new(1000, "session".to_owned());
+        let starting = start(journal.clone(), live.clone());
+        timeout(limits::LIVE_START / 2, starting).await.expect("it waits for no more than is there");
+        let last = Start::After(EntryId { sequence: 1, index: 0 });
+        let mut client = live.watch("", None, last).expect("it is a query").expect("there is room");
+        let next = client.next().await.expect("the stream goes on");
+        assert_eq!((next.is_reset, next.step.items.len()), (false, 1));
+        journal.close();
     }
 }

@@ -156,7 +156,8 @@ impl Router {
             since,
         });
         let reading = reading::Runtimes::start()?;
-        live::start(journal.clone(), live.clone());
+        // Connections wait since the address is bound. Clients that continue must find their records.
+        live::start(journal.clone(), live.clone()).await;
         let api = Api::new(
             live,
             Box::new(searchable),

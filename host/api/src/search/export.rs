@@ -33,15 +33,15 @@ pub async fn export(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<
     let format = parameters.one_of("format", &formats)?.unwrap_or(Format::Ndjson);
     // The first page decides whether there is an answer at all.
     let first = timed(api, &parameters.caller, store.search.newest(&query, None, limits::EXPORT_PAGE)).await?;
-    let (mut sender, body) = Channel::new(1);
+    let (sender, body) = Channel::new(1);
+    let mut export = Export(Some(sender));
     let caller = parameters.caller.clone();
     let api = api.clone();
     tokio::spawn(async move {
         let mut writer = Writer { format, names, caller, text: Vec::new() };
-        if let Err(error) = writer.send_all(&api, &*store.search, &query, first, &mut sender).await {
-            // Cutting the body off is the only way to tell the client.
-            tracing::warn!("an export ended early: {}", error.message);
-            sender.abort(error.message.into());
+        match writer.send_all(&api, &*store.search, &query, first, &mut export).await {
+            Ok(()) => export.complete(),
+            Err(error) => tracing::warn!("an export ended early: {}", error.message),
         }
     });
     let (kind, name) = match format {
@@ -51,6 +51,32 @@ pub async fn export(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<
     let mut answer = with_body(kind, body.boxed_unsync());
     answer.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static(name));
     Ok(answer)
+}
+
+/// The body of an export. It is cut off unless it is completed, also when the router stops or its task panics: nothing
+/// else tells the client that records are missing.
+struct Export(Option<Sender<Bytes, BodyError>>);
+
+impl Export {
+    /// Returns false once the client is gone.
+    async fn send(&mut self, text: Vec<u8>) -> bool {
+        match &mut self.0 {
+            Some(sender) => sender.send_data(text.into()).await.is_ok(),
+            None => false,
+        }
+    }
+
+    fn complete(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            sender.abort("the export ended early".into());
+        }
+    }
 }
 
 struct Writer {
@@ -68,7 +94,7 @@ impl Writer {
         search: &dyn Search,
         query: &Query,
         first: Vec<Hit>,
-        sender: &mut Sender<Bytes, BodyError>,
+        export: &mut Export,
     ) -> Result<(), ApiError> {
         if self.format == Format::Csv {
             self.text.extend_from_slice(CSV_HEAD.as_bytes());
@@ -77,7 +103,7 @@ impl Writer {
         loop {
             page.iter().for_each(|hit| self.write(hit));
             let text = std::mem::take(&mut self.text);
-            if !text.is_empty() && sender.send_data(text.into()).await.is_err() {
+            if !text.is_empty() && !export.send(text).await {
                 return Ok(());
             }
             let Some(last) = page.last().filter(|_| page.len() == limits::EXPORT_PAGE) else { return Ok(()) };
@@ -97,5 +123,26 @@ impl Writer {
             }
             Format::Csv => write_csv(&mut self.text, hit.id, record),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_completed_export_ends_like_a_whole_file() {
+        let (sender, body) = Channel::new(1);
+        let mut export = Export(Some(sender));
+        assert!(export.send(b"all".to_vec()).await);
+        export.complete();
+        assert_eq!(body.collect().await.expect("it is whole").to_bytes(), "all");
+
+        let (sender, mut body) = Channel::new(1);
+        let mut export = Export(Some(sender));
+        let sending = tokio::spawn(async move { while export.send(b"some".to_vec()).await {} });
+        assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+        sending.abort();
+        assert!(body.collect().await.is_err());
     }
 }
