@@ -17,6 +17,7 @@ use std::ops::Range;
 use weir_record::path::push_key;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
+use crate::budget::Room;
 use crate::holds::NO_SENDER;
 use crate::paths::{HEAD, Paths};
 use crate::rewrite::Part;
@@ -60,19 +61,43 @@ impl Boundary {
                 self.check_made_record(part.batch.record(at))?;
                 continue;
             }
-            let (old, new) = (batch.record(origin as usize), part.batch.record(at));
             // A large record may have been expanded to many, each of which is compared with all of it.
-            part.room.spend(old.as_bytes().len() + new.as_bytes().len())?;
-            if old == new {
-                continue;
+            self.check_changed(batch.record(origin as usize), part.batch.record(at), &mut part.room)?;
+        }
+        Ok(())
+    }
+
+    /// Checks what the filter holds of the records in `range`, whose ids are in `ids`: a record that it holds in place
+    /// of one that it was given must be allowed as a change of that one, or as a record that it created. Otherwise the
+    /// filter could return it later, unchanged.
+    pub fn check_held(&self, batch: &Batch, range: Range<usize>, ids: &[u64], part: &mut Part) -> Result<(), String> {
+        if self.sees.is_none() && self.changes.is_none() {
+            return Ok(());
+        }
+        let Part { changes, room, .. } = part;
+        let mut places = range;
+        for (id, held) in &changes.held {
+            // Both are in the order of the batch.
+            let place = places.find(|at| ids.get(*at) == Some(id)).ok_or("it held a record that it was not given")?;
+            let held = Record::new(held);
+            if self.check_changed(batch.record(place), held, room).is_err() {
+                self.check_made_record(held)?;
             }
-            let mut path = String::new();
-            if let Some(changes) = &self.changes {
-                unchanged(old.map(), new.map(), changes, &mut path).map_err(|()| changed(&path))?;
-            }
-            if let Some(sees) = &self.sees {
-                not_lost(old.map(), new.map(), sees, &mut path).map_err(|()| lost(&path))?;
-            }
+        }
+        Ok(())
+    }
+
+    fn check_changed(&self, old: Record<'_>, new: Record<'_>, room: &mut Room) -> Result<(), String> {
+        room.spend(old.as_bytes().len() + new.as_bytes().len())?;
+        if old == new {
+            return Ok(());
+        }
+        let mut path = String::new();
+        if let Some(changes) = &self.changes {
+            unchanged(old.map(), new.map(), changes, &mut path).map_err(|()| changed(&path))?;
+        }
+        if let Some(sees) = &self.sees {
+            not_lost(old.map(), new.map(), sees, &mut path).map_err(|()| lost(&path))?;
         }
         Ok(())
     }

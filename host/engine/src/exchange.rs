@@ -1,5 +1,5 @@
 //! Starts the instance of a slot, and replaces it after a failure or when its memory has grown too far. The new
-//! instance of a stateful filter gets the last saved state.
+//! instance of a stateful filter gets the last saved state; that of a filter that holds records gets these instead.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::limits::MAX_STATE_BYTES;
 use crate::slot::Slot;
 
 impl Slot {
-    /// Returns the instance. If there is none, starts one with the last saved state.
+    /// Returns the instance. If there is none, starts one with the last saved state, unless the filter holds records.
     pub fn instance(&mut self, filter: &Filter) -> Result<&mut Instance, CallError> {
         let instance = match self.instance.take() {
             Some(instance) => instance,
@@ -33,7 +33,9 @@ impl Slot {
                 .map_err(|problem| CallError::new(FailureKind::Start, problem.to_string()))
         };
         let mut instance = start()?;
+        // A filter that holds records is given all of them next, which are newer than any state.
         if let Some(saved) = &self.saved
+            && !filter.holds_records()
             && let Err(reason) = instance.restore(saved, filter.save_deadline())
         {
             tracing::warn!(

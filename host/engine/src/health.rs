@@ -45,6 +45,8 @@ pub(crate) enum BatchResult {
     SomeFailed(String),
     /// The search for the failing records was given up.
     GaveUp(String),
+    /// Not a batch but a tick failed, which says nothing about the next batch.
+    TickFailed(String),
 }
 
 /// What to do with a batch.
@@ -102,6 +104,10 @@ impl Failures {
                 state.failed_batches += 1;
                 state.gave_up_batches = 0;
                 state.suspended = None;
+                state.reason = reason;
+            }
+            BatchResult::TickFailed(reason) => {
+                state.failed_batches += 1;
                 state.reason = reason;
             }
             BatchResult::GaveUp(reason) => {
@@ -165,6 +171,18 @@ mod tests {
         assert_eq!(failures.note(BatchResult::SomeFailed("x".into()), now), Some(failing));
         assert_eq!(failures.admit(now), Admission::Call, "lone bad records never suspend a filter");
         assert_eq!(failures.note(BatchResult::Ok, now), Some(Health::Ok));
+    }
+
+    #[test]
+    fn a_failing_tick_ends_no_suspension() {
+        let (failures, now) = (Failures::default(), Instant::now());
+        let tick_failed = || BatchResult::TickFailed("its tick traps".into());
+        for _ in 0..SUSPEND_AFTER_BATCHES {
+            assert_eq!(failures.admit(now), Admission::Call);
+            failures.note(gave_up(), now);
+            failures.note(tick_failed(), now);
+        }
+        assert!(matches!(failures.admit(now), Admission::Refuse(_)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use weir_record::Batch;
 
-use crate::budget::Room;
+use crate::budget::Budget;
 use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
 use crate::holds::{Changes, Held, Holding};
@@ -47,6 +47,7 @@ impl Slot {
         &mut self,
         filter: &Filter,
         part: &mut Part,
+        budget: &mut Budget,
         holding: &mut Holding,
         replayed: &mut Replayed,
     ) -> Result<(), CallError> {
@@ -61,13 +62,13 @@ impl Slot {
             let instance = self.instance(filter)?;
             // One call for many records; if it fails, one call for each finds the failing record.
             let mut given = Replay::new(filter, &batch, &ids, until);
-            let mut outcome = given.to(instance, pieces(&batch), part);
+            let mut outcome = given.to(instance, pieces(&batch), part, budget);
             if outcome.is_err() {
                 self.instance = None;
                 let instance = self.instance(filter)?;
                 let singly = (0..batch.len()).map(|at| at..at + 1);
                 given = Replay::new(filter, &batch, &ids, until);
-                outcome = given.to(instance, singly, part);
+                outcome = given.to(instance, singly, part, budget);
             }
             match outcome {
                 Ok(()) => {
@@ -123,10 +124,11 @@ impl<'a> Replay<'a> {
         instance: &mut Instance,
         groups: impl Iterator<Item = Range<usize>>,
         part: &mut Part,
+        budget: &mut Budget,
     ) -> Result<(), FailedAt> {
         for group in groups {
             let index = group.start;
-            self.call(instance, group, part).map_err(|error| FailedAt { index, error })?;
+            self.call(instance, group, part, budget).map_err(|error| FailedAt { index, error })?;
         }
         // Records that one call held again may have been released by a later one.
         let released: HashSet<u64> = self.changes.released.iter().copied().collect();
@@ -134,7 +136,13 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn call(&mut self, instance: &mut Instance, group: Range<usize>, part: &mut Part) -> Result<(), CallError> {
+    fn call(
+        &mut self,
+        instance: &mut Instance,
+        group: Range<usize>,
+        part: &mut Part,
+        budget: &mut Budget,
+    ) -> Result<(), CallError> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let seconds = MAX_REPLAY_TIME.as_secs();
@@ -142,7 +150,7 @@ impl<'a> Replay<'a> {
             return Err(CallError::new(FailureKind::Timeout, reason));
         }
         let Instance { guest, exports, .. } = instance;
-        part.room = Room::default();
+        part.room = budget.room(self.batch, group.clone());
         let deadline = self.filter.spec().timeout.min(left);
         let held_again = match exports.process(guest, self.batch, group.clone(), self.ids, deadline, part)? {
             Applied::Untouched => {
@@ -150,6 +158,7 @@ impl<'a> Replay<'a> {
                 Vec::new()
             }
             Applied::Rewritten(_) => {
+                budget.spend_output(&part.batch, self.batch, group.clone());
                 self.made.extend(&part.batch);
                 self.changes.released.append(&mut part.changes.released);
                 std::mem::take(&mut part.changes.held)

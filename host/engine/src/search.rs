@@ -174,7 +174,7 @@ impl<'a> Search<'a> {
             return self.slot.instance(self.filter).map(|_| ());
         }
         let mut replayed = Replayed::default();
-        let result = self.slot.replay_held(self.filter, self.part, &mut self.holding, &mut replayed);
+        let result = self.slot.replay_held(self.filter, self.part, self.budget, &mut self.holding, &mut replayed);
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }

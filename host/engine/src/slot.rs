@@ -8,7 +8,7 @@ use crate::instance::Instance;
 #[derive(Default)]
 pub(crate) struct Slot {
     pub instance: Option<Instance>,
-    /// For stateful filters: the state at the last tick.
+    /// For stateful filters: the state at the last tick, or when it was last handed on.
     pub saved: Option<Vec<u8>>,
     /// For filters that hold records: all of them.
     pub held: Held,

@@ -348,7 +348,7 @@ impl Worker {
         let start = Instant::now();
         let mut replayed = Replayed::default();
         let prepared = match filter.holds_records() {
-            true => slot.replay_held(filter, &mut self.part, &mut said.holding, &mut replayed),
+            true => slot.replay_held(filter, &mut self.part, budget, &mut said.holding, &mut replayed),
             false => Ok(()),
         };
         said.made.extend(&replayed.made);
@@ -375,7 +375,7 @@ impl Worker {
                 filter.metrics.error(error.kind);
                 let reason = format!("`tick` failed: {error}");
                 filter.context.log(Level::Warning, &reason);
-                note(filter, BatchResult::SomeFailed(reason.clone()));
+                note(filter, BatchResult::TickFailed(reason.clone()));
                 said.failed = Some(reason);
             }
         }

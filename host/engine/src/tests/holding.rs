@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::Action;
+use crate::limits::MAX_ADDED_RECORDS;
 
 fn holding(engine: &Arc<Engine>) -> Arc<Filter> {
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
@@ -110,6 +111,65 @@ fn records_set_aside_are_reported_even_if_no_instance_can_be_started() {
     assert!(said.tick_failed.is_some());
     assert_eq!(said.holding.released, [1]);
     assert_eq!(said.without_sender.iter().map(|failed| &failed.record[..]).collect::<Vec<_>>(), [records.get(0)]);
+}
+
+#[test]
+fn a_new_instance_gets_the_held_records_and_no_older_state() {
+    let engine = engine();
+    let (filter, canary) = (holding(&engine), holding(&engine));
+    run(&[&filter], batch(["a", "b"]));
+    filter.copy_state(&canary).unwrap();
+    assert_eq!(count(&tick(&filter)), 2);
+    assert_eq!(run(&[&filter], batch([MARKER])).failed.len(), 1);
+    assert_eq!(count(&tick(&filter)), 0);
+}
+
+/// A guest whose verdict on every record, and the maps in its answer, are these.
+fn deciding(verdict: &str, maps: &str) -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
+    let text = std::fs::read_to_string(path).unwrap();
+    let own = "(func $verdict (param $at i32) (param $end i32) (param $id i64)";
+    let no_maps = "(call $pair (i32.const 268) (i32.const 0) (i32.const 0))";
+    assert!(text.contains(own) && text.contains(no_maps));
+    let verdict = format!("(func $verdict (param i32 i32 i64) {verdict}) {}", own.replace("$verdict", "$unused"));
+    wat::parse_str(text.replacen(own, &verdict, 1).replacen(no_maps, maps, 1)).unwrap()
+}
+
+/// A verdict with its count.
+fn decide(verdict: u8, count: u32) -> String {
+    let bytes = [&[verdict][..], &count.to_le_bytes()].concat();
+    bytes.iter().map(|byte| format!("(call $decide (i32.const {byte}))")).collect()
+}
+
+#[test]
+fn a_record_held_instead_of_another_has_only_what_the_filter_may_change() {
+    // Holds `{"secret": 1}` instead.
+    let maps = "(i32.store8 (i32.const 700) (i32.const 0x81))
+        (i64.store (i32.const 701) (i64.const 0x01746572636573a6))
+        (call $pair (i32.const 268) (i32.const 700) (i32.const 9))";
+    let guest = deciding(&decide(6, 0), maps);
+    for (writes, fails) in [("message", 1), ("secret", 0)] {
+        let spec = FilterSpec { writes: Some(vec![writes.into()]), ..spec("another") };
+        let outcome = run(&[&engine().load(&spec, &guest).unwrap()], batch(["a"]));
+        assert_eq!((outcome.failed.len(), outcome.holding.held.len()), (fails, 1 - fails), "{writes}");
+    }
+}
+
+#[test]
+fn what_a_new_instance_makes_of_held_records_is_limited() {
+    // Replaces each record by 30,000 empty ones.
+    let bytes = "(i32.mul (local.get $count) (i32.const 30000))";
+    let maps = format!(
+        "(local.set $at (call $take {bytes}))
+         (memory.fill (local.get $at) (i32.const 128) {bytes})
+         (call $pair (i32.const 268) (local.get $at) {bytes})"
+    );
+    let filter = engine().load(&spec("flood"), &deciding(&decide(4, 30_000), &maps)).unwrap();
+    let records = batch(vec!["a"; 100]);
+    filter.restore_held((0..100).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect());
+    let said = tick(&filter);
+    assert!(said.batch.len() <= MAX_ADDED_RECORDS, "{}", said.batch.len());
+    assert_eq!(said.holding.released.len(), 100, "each is stored or set aside");
 }
 
 #[test]

@@ -196,7 +196,7 @@ impl Exports {
                     return Err(CallError::overstep("it expanded a record that it may see only a part of"));
                 }
                 part.room.begin(deadline);
-                typed::apply(batch, range, reads, &verdicts, part)
+                typed::apply(batch, range.clone(), reads, &verdicts, part)
             }
             Process::Packed { process, encoding, .. } => {
                 let projected = self.boundary.project(batch, range.clone());
@@ -208,15 +208,15 @@ impl Exports {
                     Call::Plain(process) => {
                         let output = packed::call(process, *encoding, guest, shown, within, deadline, part)?;
                         part.room.begin(deadline);
-                        packed::apply(batch, range, &output.verdicts, &output.records, None, *encoding, part)
+                        packed::apply(batch, range.clone(), &output.verdicts, &output.records, None, *encoding, part)
                     }
                     Call::Holding(process) => {
-                        let ids = &ids[range.clone()];
+                        let shown_ids = &ids[range.clone()];
                         let input = packed::input(*encoding, shown, within, &mut part.scratch);
-                        let output = v2::call(process, guest, input, ids, deadline)?;
+                        let output = v2::call(process, guest, input, shown_ids, deadline)?;
                         part.room.begin(deadline);
-                        let holding = Some(packed::Holding { ids, released: &output.released });
-                        packed::apply(batch, range, &output.verdicts, &output.records, holding, *encoding, part)
+                        let holding = Some(packed::Holding { ids: shown_ids, released: &output.released });
+                        packed::apply(batch, range.clone(), &output.verdicts, &output.records, holding, *encoding, part)
                     }
                 }
             }
@@ -224,6 +224,7 @@ impl Exports {
         let applied = applied.map_err(|reason| part.room.blame(FailureKind::Nonsense, reason))?;
         if matches!(applied, Applied::Rewritten(_)) {
             let checked = self.boundary.check(batch, part);
+            let checked = checked.and_then(|()| self.boundary.check_held(batch, range, ids, part));
             checked.map_err(|reason| part.room.blame(FailureKind::Overstep, reason))?;
         }
         Ok(applied)
