@@ -205,13 +205,15 @@ impl Target {
     fn takes(&self, value: Value<'_>) -> bool {
         match self {
             Target::Any(_) | Target::Text(_) => true,
+            Target::Map(_) => value.as_map().is_some(),
             Target::Level => level(value).is_some(),
         }
     }
 
     fn put(&self, value: Value<'_>, edit: &mut Edit) {
         match self {
-            Target::Any(path) => edit.set_at(path, value),
+            Target::Map(_) if value.as_map().is_none() => {}
+            Target::Any(path) | Target::Map(path) => edit.set_at(path, value),
             Target::Text(path) => {
                 let mut text = String::new();
                 if text::write(value, &mut text) {

@@ -61,6 +61,8 @@ pub struct Place {
 #[derive(Debug)]
 pub enum Target {
     Any(Path),
+    /// `context` and `metadata`, which are maps.
+    Map(Path),
     /// `message` and `source`, which are text.
     Text(Path),
     /// `level`, which is one of six values.
@@ -138,6 +140,9 @@ fn add_fields(
                 return wrong(&option, "it must be TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL");
             }
         },
+        None if is_for_maps(&path) => {
+            return wrong(&option, format!("it must be a map; use for example {path}.team"));
+        }
         Some(Meaning::Text) | None => value.encode(&mut bytes),
     }
     additions.push(Addition { place: Place::of(path), value: Encoded(bytes) });
@@ -157,7 +162,7 @@ fn host_name(options: &Options) -> Result<Option<Addition>, OptionError> {
         );
     }
     let path = checked("host_path", options.host_path.clone())?;
-    if meaning(&path).is_some_and(|meaning| meaning != Meaning::Text) {
+    if is_for_maps(&path) || meaning(&path).is_some_and(|meaning| meaning != Meaning::Text) {
         return wrong("host_path", format!("`{path}` can't be text; use for example context.host"));
     }
     let mut bytes = Vec::new();
@@ -177,6 +182,7 @@ fn movement(option: &str, from: &str, to: Path) -> Result<Move, OptionError> {
         return wrong(&option, format!("every record has `{from}`; use `copy`"));
     }
     let to = match meaning(&to) {
+        None if is_for_maps(&to) => Target::Map(to),
         None => Target::Any(to),
         Some(Meaning::Text) => Target::Text(to),
         Some(Meaning::Level) => Target::Level,
@@ -248,6 +254,11 @@ fn meaning(path: &Path) -> Option<Meaning> {
         "routes" => Some(Meaning::Labels),
         _ => None,
     }
+}
+
+/// Whether a path holds a map in every record that has it.
+fn is_for_maps(path: &Path) -> bool {
+    matches!(path.keys(), [key] if matches!(key.as_str(), "context" | "metadata"))
 }
 
 /// Parses a path and refuses errors that are visible in the path alone.

@@ -119,7 +119,7 @@ fn without_anything_to_move_or_remove_the_record_is_unchanged() {
 }
 
 #[test]
-fn values_moved_to_message_source_or_level_are_converted() {
+fn values_moved_to_keys_with_a_meaning_are_converted_or_stay() {
     let to = |target: &str, value: Json| {
         let options = json!({ "rename": { "x": target } });
         let mut bench = Bench::with_options(options);
@@ -129,6 +129,9 @@ fn values_moved_to_message_source_or_level_are_converted() {
     assert_eq!(to("message", json!({ "a": [1] }))["message"], json!("{\"a\":[1]}"));
     assert_eq!(to("source", json!("auth"))["source"], json!("auth"));
     assert_eq!(to("level", json!("warn"))["level"], json!("WARNING"));
+    assert_eq!(to("context", json!({ "a": 1 }))["context"], json!({ "a": 1 }));
+    let scalar = to("context", json!("a"));
+    assert_eq!((scalar.get("context"), &scalar["x"]), (None, &json!("a")));
     let unknown = to("level", json!("loud"));
     assert_eq!((&unknown["level"], &unknown["x"]), (&json!("DEBUG"), &json!("loud")));
 }
@@ -246,6 +249,7 @@ fn invalid_options_are_refused_with_their_place_and_a_hint() {
         (json!({ "fields": { "level": "INFO" } }), "every record has one already; set overwrite = true"),
         (json!({ "fields": { "level": "LOUD" }, "overwrite": true }), "option `fields.level`: it must be TRACE"),
         (json!({ "fields": { "source": 5 }, "overwrite": true }), "option `fields.source`: it must be text"),
+        (json!({ "fields": { "context": 5 } }), "option `fields.context`: it must be a map"),
         (json!({ "fields": { "timestamp": 5 } }), "can't be the same for all records"),
         (json!({ "host_name": "" }), "option `host_name`"),
         (json!({ "host_name": "${HOSTNAME}" }), "give Weir the environment variable"),

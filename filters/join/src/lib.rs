@@ -79,7 +79,7 @@ use weir_guest::{
     Description, Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, NewRecord, Path, Record, Value, encode, host,
 };
 
-use limits::MAX_KEY_BYTES;
+use limits::{MAX_JOINED_BYTES, MAX_KEY_BYTES};
 use lines::{LineRules, Position};
 use streams::{Line, Streams, Waiting};
 
@@ -96,8 +96,9 @@ pub struct Join {
     max_bytes: usize,
     lines_at: Option<Path>,
     streams: Streams,
-    /// Restored records for which there was no room. The next tick sends them on.
-    left: Vec<Waiting>,
+    /// Restored records for which there was no room, with their keys. The next tick
+    /// sends them on.
+    left: Vec<(Vec<u8>, Waiting)>,
     /// The key of the current record, kept to reuse its memory.
     key: Vec<u8>,
 }
@@ -167,7 +168,8 @@ impl HoldingFilter for Join {
     fn tick(&mut self, closing: bool, out: &mut Emitter) {
         let now_ns = host::now();
         let timeout_ns = self.timeout_ns;
-        let mut due = std::mem::take(&mut self.left);
+        let left = std::mem::take(&mut self.left);
+        let mut due: Vec<Waiting> = left.into_iter().map(|(_, waiting)| waiting).collect();
         due.extend(self.streams.take_if(|waiting| {
             let waited_ns = now_ns.saturating_sub(waiting.latest_ns);
             // Negative if the clock was set back: then the age is unknown.
@@ -177,13 +179,13 @@ impl HoldingFilter for Join {
     }
 
     fn save(&self) -> Vec<u8> {
-        state::write(&self.streams)
+        state::write(&self.left, &self.streams)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), String> {
         for (key, waiting) in state::read(state)? {
-            self.left.extend(self.streams.take(&key));
-            self.left.extend(self.streams.hold(&key, waiting));
+            self.left.extend(self.streams.take(&key).map(|earlier| (key.clone(), earlier)));
+            self.left.extend(self.streams.hold(&key, waiting).map(|no_room| (key, no_room)));
         }
         Ok(())
     }
@@ -202,7 +204,8 @@ impl Join {
             _ => String::new(),
         };
         let bytes = waiting.text.len() + first.len() + line.text.len() + 1;
-        if waiting.ids.len() >= self.max_lines || bytes > self.max_bytes {
+        let is_full = waiting.ids.len() >= self.max_lines || bytes > self.max_bytes;
+        if is_full || waiting.record.len() + bytes > MAX_JOINED_BYTES {
             host::counter("cut", 1);
             return false;
         }

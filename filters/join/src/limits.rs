@@ -17,6 +17,10 @@ pub const DEFAULT_MAX_BYTES: usize = 128 * 1024;
 /// Upper limit of `max_bytes`: half of what a record may have.
 pub const MAX_MAX_BYTES: usize = 512 * 1024;
 
+/// Maximum bytes of a joined record: what a record may have, less what the longer
+/// header of its text and the number of lines add.
+pub const MAX_JOINED_BYTES: usize = 1024 * 1024 - 4 * 1024;
+
 /// Default maximum number of streams that hold a record at once.
 pub const DEFAULT_MAX_STREAMS: usize = 1_000;
 

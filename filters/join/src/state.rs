@@ -15,14 +15,14 @@ use crate::streams::{Streams, Waiting};
 
 const VERSION: i64 = 2;
 
-/// Encodes the state.
-pub fn write(streams: &Streams) -> Vec<u8> {
+/// Encodes the state, `left` first: each precedes the stream of the same key.
+pub fn write(left: &[(Vec<u8>, Waiting)], streams: &Streams) -> Vec<u8> {
     let mut out = Vec::new();
     encode::array_header(&mut out, 2);
     VERSION.encode(&mut out);
     let streams = streams.iter();
-    encode::array_header(&mut out, streams.len());
-    for (key, waiting) in streams {
+    encode::array_header(&mut out, left.len() + streams.len());
+    for (key, waiting) in left.iter().map(|(key, waiting)| (&**key, waiting)).chain(streams) {
         encode::array_header(&mut out, 8);
         encode::bin(&mut out, key);
         waiting.latest_ns.encode(&mut out);

@@ -51,6 +51,34 @@ fn real_stack_traces_become_one_record_among_other_lines() {
 }
 
 #[test]
+fn a_line_that_would_make_the_record_too_large_begins_another() {
+    let mut bench = Bench::with_options(json!({}));
+    let first = json!({ "message": "Traceback (most recent call last):", "body": "x".repeat(1_000_000) });
+    let second = json!({ "message": format!("  File {}", "y".repeat(100_000)) });
+    let mut records = into_records(bench.run([first, second]));
+    records.extend(bench.tick(true));
+    assert_eq!((records.len(), bench.counter("cut")), (2, 1));
+}
+
+#[test]
+fn records_without_room_survive_a_second_new_version() {
+    let restored = |max_streams: usize, state: &[u8]| {
+        let mut bench = Bench::with_options(json!({ "max_streams": max_streams }));
+        if !state.is_empty() {
+            bench.filter().restore(state).expect("the state is good");
+        }
+        bench
+    };
+    let mut first = restored(3, &[]);
+    first.run(["a", "b", "c"].map(|source| json!({ "source": source, "message": source })));
+    let state = first.filter().save();
+    let state = restored(1, &state).filter().save();
+    let mut found = messages(&restored(1, &state).tick(true));
+    found.sort();
+    assert_eq!(found, ["a", "b", "c"]);
+}
+
+#[test]
 fn the_joined_record_has_the_highest_level_and_the_fields_of_the_first_line() {
     let mut bench = Bench::with_options(json!({ "lines": "" }));
     let lines = [("INFO", "a", 1), ("ERROR", " b", 2), ("INFO", " c\r\n", 3)];

@@ -3,7 +3,8 @@
 //! Time, level, message and source are set from the fields with the usual names,
 //! if their values can be parsed. All other fields are put under `into` or at the
 //! top level, where keys with a meaning in Weir are never written: a text must
-//! not choose the sinks of its record with a field `routes`.
+//! not choose the sinks of its record with a field `routes`. What is no map is put
+//! under `context_original` instead of `context`, as Weir does with what it gets.
 
 use weir_guest::{Edit, Level, Path, Record, Value};
 
@@ -63,7 +64,10 @@ impl Place {
     fn put_each(&self, into: Option<&Path>, fields: &Fields, record: &Record<'_>, edit: &mut Edit) {
         let way = into.map_or(&[][..], Path::keys);
         for (name, value) in fields.iter() {
-            let name = format!("{}{name}", self.prefix);
+            let mut name = format!("{}{name}", self.prefix);
+            if way.is_empty() && matches!(&*name, "context" | "metadata") && value.as_map().is_none() {
+                name.push_str("_original");
+            }
             if value.is_nil() || way.is_empty() && is_own(&name) {
                 continue;
             }

@@ -36,6 +36,17 @@ fn json_becomes_typed_fields_and_sets_parts_of_the_record() {
 }
 
 #[test]
+fn what_is_no_map_is_put_beside_context_and_metadata() {
+    for text in [r#"{"msg":"hi","context":[1],"metadata":"x"}"#, r#"{"msg":"hi","context":{"a":1},"metadata":"x"}"#] {
+        let record = read(json!({}), text);
+        let is_map = text.contains(r#""context":{"#);
+        assert_eq!(record.get("context"), is_map.then_some(&json!({ "a": 1 })), "{text}");
+        assert_eq!(record.get("context_original"), (!is_map).then_some(&json!([1])), "{text}");
+        assert_eq!((record.get("metadata"), &record["metadata_original"]), (None, &json!("x")), "{text}");
+    }
+}
+
+#[test]
 fn text_never_sets_routes_and_sets_source_only_if_configured() {
     let text = r#"{"routes":["audit"],"source":"other","message":5,"level":"LOUD","timestamp":"yesterday","a":1}"#;
     let record = read(json!({ "overwrite": true }), text);

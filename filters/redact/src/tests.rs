@@ -49,6 +49,20 @@ fn everything_under_a_sensitive_key_is_masked() {
 }
 
 #[test]
+fn card_numbers_are_masked_in_integers_of_every_width() {
+    for (marker, number) in [(0xcf, 4_111_111_111_111_111_i64), (0xd3, 4_111_111_111_111_111), (0xd3, -4)] {
+        let mut record = b"\x81\xa1n".to_vec();
+        record.push(marker);
+        record.extend(number.to_be_bytes());
+        let mut bench = Bench::with_options(json!({}));
+        let mut output = Output::new();
+        bench.filter().process_batch(&record, &mut output).expect("a batch");
+        let is_kept = output.into_parts().1.is_empty();
+        assert_eq!(is_kept, number < 0, "{marker:x} {number}");
+    }
+}
+
+#[test]
 fn a_map_under_a_sensitive_key_is_masked_with_its_keys() {
     let mut bench = Bench::with_options(json!({ "allow_keys": ["sid", "password.hunter2"], "mode": "partial" }));
     let outcome = bench.run_one(json!({

@@ -198,8 +198,8 @@ impl Walk<'_, '_> {
                 Some(changed)
             }
             0x90..=0x9f | 0xdc | 0xdd => self.list(place, copied, patch, out),
-            // Integers from 2^32 on may be card numbers.
-            0xcf => self.number(place.sensitive, copied, out),
+            // Integers from 2^32 on may be card numbers. Taken for one without a sign, a negative one never is.
+            0xcf | 0xd3 => self.number(place.sensitive, copied, out),
             // Null, true and false reveal nothing.
             0xc0..=0xc3 => {
                 self.at = at + 1;

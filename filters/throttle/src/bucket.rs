@@ -50,6 +50,13 @@ pub struct DroppedRecords {
     pub routes: Vec<u8>,
 }
 
+impl DroppedRecords {
+    /// The bytes that it stores for the summary.
+    pub fn carried_bytes(&self) -> usize {
+        self.source.len() + self.routes.len()
+    }
+}
+
 impl Bucket {
     /// Whether another record may go on now; if so, takes its token.
     pub fn take(&mut self, now_ns: i64, pace: RateLimit) -> bool {

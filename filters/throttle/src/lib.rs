@@ -120,6 +120,7 @@ impl Filter for Throttle {
         }
         let now_ns = host::now();
         table::write_key(&self.fields, record, &mut self.key);
+        let room = self.table.room_to_carry();
         let (bucket, own) = self.table.bucket(&self.key);
         if !own {
             host::counter("shared", 1);
@@ -127,7 +128,8 @@ impl Filter for Throttle {
         if bucket.take(now_ns, self.pace) {
             return Verdict::Keep;
         }
-        hold(bucket, record, now_ns);
+        let carried_bytes = hold(bucket, record, now_ns, room);
+        self.table.carry(carried_bytes);
         Verdict::Drop
     }
 }
@@ -177,29 +179,37 @@ impl StatefulFilter for Throttle {
     }
 }
 
-/// Counts a dropped record.
-fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64) {
+/// Counts a dropped record. Returns the bytes that are stored for the summary because of it, at most `room`.
+fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64, room: usize) -> usize {
     let time_ns = record.timestamp();
+    let mut carried_bytes = 0;
     let held = bucket.held.get_or_insert_with(|| {
-        let source = record.source();
-        let mut routes = Vec::new();
-        if let Some(labels) = record.get("routes") {
-            labels.encode(&mut routes);
-        }
-        routes.truncate(if routes.len() > MAX_CARRIED_BYTES { 0 } else { routes.len() });
-        Box::new(DroppedRecords {
+        let mut first = DroppedRecords {
             count: 0,
             since_ns: now_ns,
             first_ns: time_ns,
             last_ns: time_ns,
             level: record.level(),
-            source: source[..source.floor_char_boundary(MAX_CARRIED_BYTES)].to_owned(),
-            routes,
-        })
+            source: String::new(),
+            routes: Vec::new(),
+        };
+        if room >= 2 * MAX_CARRIED_BYTES {
+            let source = record.source();
+            source[..source.floor_char_boundary(MAX_CARRIED_BYTES)].clone_into(&mut first.source);
+            if let Some(labels) = record.get("routes") {
+                labels.encode(&mut first.routes);
+            }
+            if first.routes.len() > MAX_CARRIED_BYTES {
+                first.routes.clear();
+            }
+        }
+        carried_bytes = first.carried_bytes();
+        Box::new(first)
     });
     held.count = held.count.saturating_add(1);
     held.last_ns = held.last_ns.max(time_ns);
     held.level = held.level.max(record.level());
+    carried_bytes
 }
 
 /// The summary of a key.

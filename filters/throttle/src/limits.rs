@@ -32,6 +32,10 @@ pub const MAX_CARRIED_BYTES: usize = 1024;
 /// Maximum bytes of all keys together.
 pub const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
+/// Maximum bytes of what all summaries store. Beyond that, source and labels are
+/// left out.
+pub const MAX_ALL_CARRIED_BYTES: usize = 4 * 1024 * 1024;
+
 /// Overhead of a key in bytes: its place in the table.
 pub const KEY_OVERHEAD_BYTES: usize = 128;
 

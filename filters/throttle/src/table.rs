@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use weir_guest::hash::Seeded;
 use weir_guest::{Path, Record, encode};
 
-use crate::bucket::Bucket;
-use crate::limits::{KEY_OVERHEAD_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
+use crate::bucket::{Bucket, DroppedRecords};
+use crate::limits::{KEY_OVERHEAD_BYTES, MAX_ALL_CARRIED_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
 
 /// All buckets. The shared one has the empty key.
 #[derive(Debug)]
@@ -19,13 +19,15 @@ pub struct Table {
     buckets: HashMap<Box<[u8]>, Bucket, Seeded>,
     shared: Bucket,
     held_bytes: usize,
+    /// Bytes of what summaries store, as of the last tick, and what was added since.
+    carried_bytes: usize,
 }
 
 impl Table {
     /// `seed` keeps senders from choosing colliding keys.
     pub fn new(max_keys: usize, seed: u64) -> Self {
         let buckets = HashMap::with_hasher(Seeded(seed));
-        Table { max_keys, buckets, shared: Bucket::default(), held_bytes: 0 }
+        Table { max_keys, buckets, shared: Bucket::default(), held_bytes: 0, carried_bytes: 0 }
     }
 
     /// The bucket of a key, and whether it is its own.
@@ -41,6 +43,16 @@ impl Table {
         (self.buckets.entry(key.into()).or_default(), true)
     }
 
+    /// The bytes that further summaries may store.
+    pub fn room_to_carry(&self) -> usize {
+        MAX_ALL_CARRIED_BYTES.saturating_sub(self.carried_bytes)
+    }
+
+    /// Counts bytes that a summary stores.
+    pub fn carry(&mut self, bytes: usize) {
+        self.carried_bytes += bytes;
+    }
+
     /// All keys and buckets, the shared one last.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Bucket)> {
         let own = self.buckets.iter_mut().map(|(key, bucket)| (&**key, bucket));
@@ -53,7 +65,7 @@ impl Table {
         own.chain([(&[][..], &self.shared)])
     }
 
-    /// Removes buckets that can be removed without loss.
+    /// Removes buckets that can be removed without loss, and counts what the others store for summaries.
     pub fn forget_idle(&mut self, now_ns: i64) {
         let held_bytes = &mut self.held_bytes;
         self.buckets.retain(|key, bucket| {
@@ -63,6 +75,8 @@ impl Table {
             }
             stays
         });
+        let held = self.iter().filter_map(|(_, bucket)| bucket.held.as_deref());
+        self.carried_bytes = held.map(DroppedRecords::carried_bytes).sum();
     }
 }
 

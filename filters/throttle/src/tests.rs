@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use weir_guest::testing::{Json, Outcome, START_NS, json};
 
 use crate::Throttle;
+use crate::limits::MAX_ALL_CARRIED_BYTES;
 
 type Bench = weir_guest::testing::Bench<Throttle>;
 
@@ -45,6 +46,21 @@ fn dropped_records_are_summarised_after_the_summary_time() {
         })]
     );
     assert_eq!(bench.tick(true), [] as [Json; 0], "it is said once");
+}
+
+#[test]
+fn what_summaries_store_is_limited_and_freed_with_them() {
+    let mut bench = Bench::with_options(json!({ "rate": 0.001, "burst": 1, "max_keys": 20_000, "key": ["n"] }));
+    let source = "s".repeat(1000);
+    let flood = |from: usize| (0..10_000).map(move |n| from + n / 2);
+    for from in [0, 5_000] {
+        bench.run(flood(from).map(|n| json!({ "n": n, "source": source, "message": "m" })));
+        let summaries = bench.tick(true);
+        let with_source = summaries.iter().filter(|summary| summary["source"] == source.as_str()).count();
+        assert_eq!(summaries.len(), 5_000);
+        let most = MAX_ALL_CARRIED_BYTES / source.len();
+        assert!((most - 2..=most).contains(&with_source), "{with_source}");
+    }
 }
 
 #[test]

@@ -72,7 +72,7 @@ use weir_guest::{
 };
 
 use held::{Due, HeldTraces, RecentDecisions};
-use limits::MAX_ID_BYTES;
+use limits::{MAX_ID_BYTES, MAX_WEIGHED_BYTES};
 use options::{Slow, WithoutId};
 
 pub use options::Options;
@@ -137,7 +137,7 @@ impl HoldingFilter for Traces {
             self.decided.remember(hash, true);
             if let Some((_, trace)) = self.held.take(&self.key) {
                 trace.ids.iter().for_each(|id| out.release(*id));
-                records(&trace.records).for_each(|record| out.emit(record));
+                records(&trace.records).for_each(|record| out.emit(NewRecord::copy(&record)));
             }
             return HoldingVerdict::Keep;
         }
@@ -194,7 +194,7 @@ impl Traces {
             WithoutId::Sample => {
                 let kept = hash(record.as_bytes()) < self.below;
                 if kept {
-                    self.weigh(edit);
+                    self.weigh(record, edit);
                 }
                 kept
             }
@@ -211,16 +211,19 @@ impl Traces {
             self.decided.remember(hash, is_kept);
             trace.ids.iter().for_each(|id| out.release(*id));
             if is_kept {
-                for mut new in records(&trace.records) {
-                    self.weigh(new.edit());
+                for record in records(&trace.records) {
+                    let mut new = NewRecord::copy(&record);
+                    self.weigh(&record, new.edit());
                     out.emit(new);
                 }
             }
         }
     }
 
-    fn weigh(&self, edit: &mut Edit) {
-        if let Some((path, weight)) = &self.weight {
+    fn weigh(&self, record: &Record<'_>, edit: &mut Edit) {
+        if let Some((path, weight)) = &self.weight
+            && record.as_bytes().len() <= MAX_WEIGHED_BYTES
+        {
             edit.set_at(path, *weight);
         }
     }
@@ -246,12 +249,12 @@ impl Traces {
 }
 
 /// Iterates over the records of a trace.
-fn records(bytes: &[u8]) -> impl Iterator<Item = NewRecord> {
+fn records(bytes: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let (record, len) = Record::read(rest)?;
         rest = &rest[len..];
-        Some(NewRecord::copy(&record))
+        Some(record)
     })
 }
 

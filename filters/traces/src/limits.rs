@@ -25,6 +25,10 @@ pub const TRACE_OVERHEAD_BYTES: usize = 160;
 /// Overhead of a record in bytes. It limits the records to 50,000.
 pub const RECORD_OVERHEAD_BYTES: usize = 160;
 
+/// Maximum bytes of a record that gets a weight: what a record may have, less what
+/// the weight adds.
+pub const MAX_WEIGHED_BYTES: usize = 1024 * 1024 - 4 * 1024;
+
 /// Maximum length of an id in bytes. Records with a longer one count as without
 /// an id.
 pub const MAX_ID_BYTES: usize = 256;

@@ -63,6 +63,16 @@ fn a_fraction_of_the_other_traces_goes_on_with_a_weight_after_the_window() {
 }
 
 #[test]
+fn a_record_without_room_for_a_weight_goes_on_without_it() {
+    let mut bench = Bench::with_options(json!({ "rate": 0.999_999_999 }));
+    let mut large = of("a", "m");
+    large["body"] = "x".repeat(1024 * 1024 - 200).into();
+    bench.run([large, of("a", "n")]);
+    let records = bench.tick(true);
+    assert_eq!(records.iter().map(|record| record["sample_weight"].is_null()).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
 fn without_a_weight_sampled_traces_go_on_at_once() {
     let mut bench = Bench::with_options(json!({ "rate": 0.25, "weight": "" }));
     let outcomes = bench.run((0..1000).map(|n| of(&n.to_string(), "m")));

@@ -38,15 +38,18 @@ pub fn find(text: &[u8], at: usize) -> Option<Finding> {
     end = at;
     loop {
         let from = end;
-        while let Some(digit @ 0..=9) = text.get(end).map(|byte| byte.wrapping_sub(b'0')) {
-            *printed.get_mut(count)? = digit;
+        while let Some(digit @ 0..=9) = text.get(end).map(|byte| byte.wrapping_sub(b'0'))
+            && let Some(place) = printed.get_mut(count)
+        {
+            *place = digit;
             count += 1;
             end += 1;
         }
         groups[group] = end - from;
-        // Single separators between digits.
+        // Single separators between digits. A card has fewer digits than there is room for, so a group that is cut
+        // off is another number.
         match text[end..] {
-            [byte, b'0'..=b'9', ..] if byte == separator && group < 5 => group += 1,
+            [byte, b'0'..=b'9', ..] if byte == separator && group < 5 && count < printed.len() => group += 1,
             _ => break,
         }
         end += 1;
@@ -163,6 +166,9 @@ mod tests {
     fn a_number_after_a_printed_card_is_not_part_of_it() {
         assert_eq!(found("4111 1111 1111 1111 1234"), Some("4111 1111 1111 1111"));
         assert_eq!(found("4111 1111 1111 1111 20 EUR"), Some("4111 1111 1111 1111"));
+        assert_eq!(found("4111 1111 1111 1111 1700000000"), Some("4111 1111 1111 1111"));
+        assert_eq!(found("4111 1111 1111 1111 1700 0000 0000"), Some("4111 1111 1111 1111"));
+        assert_eq!(found("3782 822463 10005 1700000000"), Some("3782 822463 10005"));
     }
 
     #[test]

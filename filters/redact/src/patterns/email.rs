@@ -38,7 +38,7 @@ fn domain(text: &[u8]) -> Option<usize> {
     (!empty_label && (letters || punycode)).then_some(name.len())
 }
 
-/// The password of `scheme://user:password@host`.
+/// The password of `scheme://user:password@host`. It may contain an `@`: the last one before the path ends it.
 fn url_password(text: &[u8], at: usize) -> Option<Finding> {
     let from = at.saturating_sub(MAX_USERINFO_BYTES);
     let before = &text[from..at];
@@ -48,7 +48,11 @@ fn url_password(text: &[u8], at: usize) -> Option<Finding> {
     }
     let colon = before[user..].iter().position(|byte| *byte == b':')? + user;
     let start = from + colon + 1;
-    (start < at).then_some(Finding { start, end: at, kind: Kind::Email })
+    let ends_host = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'`<>\\".contains(byte);
+    let rest = &text[at..text.len().min(at + MAX_USERINFO_BYTES)];
+    let rest = &rest[..rest.iter().position(ends_host).unwrap_or(rest.len())];
+    let end = at + rest.iter().rposition(|byte| *byte == b'@')?;
+    (start < end).then_some(Finding { start, end, kind: Kind::Email })
 }
 
 #[cfg(test)]
@@ -99,6 +103,8 @@ mod tests {
     fn the_password_in_a_url_is_found_alone() {
         assert_eq!(found("postgres://weir:hunter2@db.internal:5432/x"), Some("hunter2"));
         assert_eq!(found("redis://:hunter2@cache"), Some("hunter2"));
+        assert_eq!(found("postgres://app:p@ssw0rd@db:5432/x"), Some("p@ssw0rd"));
+        assert_eq!(found("https://ada:x@host/@ada said ada@example.com"), Some("x"));
         assert_eq!(found("https://example.com/@ada"), None);
         assert_eq!(found("see https://example.com ada@example.com"), Some("ada@example.com"));
     }

@@ -18,7 +18,7 @@ static SCALARS: [u8; 256] = {
             0xcc | 0xd0 => 2,
             0xcd | 0xd1 => 3,
             0xca | 0xce | 0xd2 => 5,
-            0xcb | 0xd3 => 9,
+            0xcb => 9,
             _ => 0,
         };
         marker += 1;
