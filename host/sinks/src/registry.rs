@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub(crate) use weir_document::schema_of;
 use weir_query::search::Search;
 use weir_record::Level;
 
@@ -173,11 +173,6 @@ pub static KINDS: &[Kind] = &[
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
-}
-
-/// The schema of an options type.
-pub(crate) fn schema_of<T: JsonSchema>() -> Value {
-    schemars::schema_for!(T).to_value()
 }
 
 /// Reads the options of a sink; an unknown key is an error.

@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub(crate) use weir_document::schema_of;
 
 use crate::source::Source;
 
@@ -51,11 +51,6 @@ pub static KINDS: &[Kind] = &[
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
-}
-
-/// The schema of an options type.
-pub(crate) fn schema_of<T: JsonSchema>() -> Value {
-    schemars::schema_for!(T).to_value()
 }
 
 /// Reads the options of a source; an unknown key is an error.
