@@ -10,12 +10,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::content::{Compression, head, open_inode};
 use super::files::Files;
 use super::options::Start;
-use super::order::{log_of, may_be_copy};
+use super::order::log_of;
 use super::scan::Found;
 use super::seen::{HEAD_BYTES, Seen, hash, read_at, short};
 use super::stored::Key;
@@ -24,6 +25,8 @@ use super::tracked::{Presence, Tracked};
 /// What an unknown file is compared by.
 struct Unknown<'f> {
     found: &'f Found,
+    /// The log of which it is a generation, by its name.
+    log: PathBuf,
     head: Vec<u8>,
     /// `None`: it is compressed.
     file: Option<File>,
@@ -157,13 +160,13 @@ impl<'f> Unknown<'f> {
             Some(compression) => (head(file, compression, HEAD_BYTES)?, None),
             None => (read_at(&file, 0, HEAD_BYTES)?, Some(file)),
         };
-        Ok(Unknown { found, head, file })
+        Ok(Unknown { found, log: log_of(&found.path), head, file })
     }
 
     /// Whether this has the content of a known file, as far as that was read; or is becoming a copy of it.
     fn is_copy_of(&self, known: &Tracked) -> bool {
         let offset = known.mark.offset;
-        let is_related = may_be_copy(&self.found.path, known.path()) || self.found.inode == known.inode;
+        let is_related = self.is_named_as_copy_of(known) || self.found.inode == known.inode;
         if !is_related && offset < HEAD_BYTES as u64 {
             return false;
         }
@@ -179,6 +182,13 @@ impl<'f> Unknown<'f> {
             };
         }
         is_related && self.begins_like(known).unwrap_or(false)
+    }
+
+    /// Whether the name is one that rotation makes of a known file's: it adds to that.
+    fn is_named_as_copy_of(&self, known: &Tracked) -> bool {
+        let (path, original) = (self.found.path.as_os_str(), known.path().as_os_str());
+        // Bytes are compared sooner than components, and this is done for every pair of files.
+        path.len() > original.len() && self.log.as_os_str() == known.log().as_os_str()
     }
 
     /// Whether a known file that is there begins with this one.

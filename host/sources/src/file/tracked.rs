@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::content::Compression;
@@ -84,8 +85,9 @@ pub(super) struct Tracked {
     pub is_failing: bool,
     /// No scan has put it in order yet.
     pub is_new: bool,
-    /// Files that are to be read before this one.
-    pub after: Vec<Inode>,
+    /// The files of its log from the oldest on, and how many of the first are still to be read before this one. `None`:
+    /// it waits for none.
+    pub after: Option<(Arc<[Inode]>, usize)>,
     /// The last scan that found it.
     pub found_in: u64,
 }
@@ -111,7 +113,7 @@ impl Tracked {
             zeros: 0,
             is_failing: false,
             is_new: true,
-            after: Vec::new(),
+            after: None,
             found_in: 0,
         }
     }
