@@ -271,6 +271,7 @@ impl Files {
         let mut new = Tracked::new(tracked.path().to_owned(), tracked.inode, tracked.look, now);
         new.file = tracked.file.take();
         new.presence = tracked.presence;
+        tracked.unlike = tracked.compression.map(|_| tracked.inode);
         self.is_gone(key);
         if !is_here {
             self.add(new.inode, new);

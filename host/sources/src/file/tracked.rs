@@ -79,6 +79,11 @@ pub(super) struct Tracked {
     /// How it looked when it was last read to its end.
     pub read: Option<Look>,
     pub pending: Pending,
+    /// It is compressed and may end before the position, though all of it was read: rotation copied the original before
+    /// its last lines were written.
+    pub may_lack_end: bool,
+    /// A compressed file that begins with what was read of this one, but doesn't go on with it.
+    pub unlike: Option<Inode>,
     /// Zeros known to be after the position.
     pub zeros: u64,
     /// It can't be read at the moment.
@@ -105,6 +110,8 @@ impl Tracked {
             seen: Some(Seen::default()),
             piece: 0,
             whole_size: 0,
+            may_lack_end: false,
+            unlike: None,
             file: None,
             look,
             changed: now,
