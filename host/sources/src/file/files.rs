@@ -187,20 +187,22 @@ impl Files {
     /// Whether everything was read that is to be read before a file. Of an older generation that is said to be empty, the
     /// newer one must not have anything yet: so it is looked at after the newer one.
     fn may_read(&mut self, key: Key, now: Instant) -> bool {
-        let Some(tracked) = self.tracked.get_mut(&key) else {
+        let Some(tracked) = self.tracked.get(&key) else {
             return false;
         };
-        if tracked.after.is_empty() {
+        let Some((order, mut left)) = tracked.after.clone().filter(|(_, left)| *left > 0) else {
             return true;
-        }
-        let mut after = std::mem::take(&mut tracked.after);
+        };
         let log = tracked.log().to_owned();
-        after.retain(|inode| !self.is_read(*inode, &log, now));
-        let may_read = after.is_empty();
-        if let Some(tracked) = self.tracked.get_mut(&key) {
-            tracked.after = after;
+        while left > 0 && self.is_read(order[left - 1], &log, now) {
+            // What that one has waited for was read, and need not be looked at again: there may be many thousand.
+            let before = self.by_inode.get(&order[left - 1]).and_then(|key| self.tracked.get(key)?.after.as_ref());
+            left = before.map_or(left - 1, |(_, before)| (left - 1).min(*before));
         }
-        may_read
+        if let Some(tracked) = self.tracked.get_mut(&key) {
+            tracked.after = Some((order, left));
+        }
+        left == 0
     }
 
     fn is_read(&mut self, inode: Inode, log: &Path, now: Instant) -> bool {
@@ -224,7 +226,8 @@ impl Files {
     /// Closes files that didn't change for the longest time if too many are open.
     fn make_room(&mut self, key: Key) {
         let is_open = |tracked: &Tracked| tracked.file.is_some();
-        if self.tracked.get(&key).is_none_or(is_open)
+        // A compressed one is not kept open.
+        if self.tracked.get(&key).is_none_or(|tracked| is_open(tracked) || tracked.compression.is_some())
             || self.tracked.values().filter(|tracked| is_open(tracked)).count() < limits::OPEN_FILES
         {
             return;
@@ -268,6 +271,7 @@ impl Files {
         let mut new = Tracked::new(tracked.path().to_owned(), tracked.inode, tracked.look, now);
         new.file = tracked.file.take();
         new.presence = tracked.presence;
+        tracked.unlike = tracked.compression.map(|_| tracked.inode);
         self.is_gone(key);
         if !is_here {
             self.add(new.inode, new);

@@ -3,6 +3,7 @@
 //! `*` and `?` stay within a name and don't match a dot at its start, as in a shell. `**` is any number of folders; it
 //! doesn't follow symbolic links, so it always ends. `[a-z]`, `[!a]`, `{a,b}` and `\*` are as usual.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -38,8 +39,8 @@ enum Part {
 /// What a walk has found.
 #[derive(Default)]
 pub(super) struct Walk {
-    /// Sorted, each once.
-    pub paths: Vec<PathBuf>,
+    /// At most as many as the limit.
+    pub paths: BTreeSet<PathBuf>,
     /// Folders that can't be listed.
     pub errors: Vec<(PathBuf, io::Error)>,
     /// There were more files than the limit.
@@ -107,8 +108,6 @@ impl Globs {
         for glob in &self.paths {
             self.below(Path::new("/").to_owned(), &glob.parts, 0, &mut walk);
         }
-        walk.paths.sort_unstable();
-        walk.paths.dedup();
         walk
     }
 
@@ -153,8 +152,13 @@ impl Globs {
     }
 
     fn found(&self, path: PathBuf, walk: &mut Walk) {
-        if !self.is_excluded(&path) {
-            walk.paths.push(path);
+        if self.is_excluded(&path) {
+            return;
+        }
+        if walk.paths.len() < limits::FILES {
+            walk.paths.insert(path);
+        } else if !walk.paths.contains(&path) {
+            walk.is_cut = true;
         }
     }
 }
@@ -397,8 +401,26 @@ mod tests {
         let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         let globs = Globs::new(folder.path(), &own(&["**/*.log", "a/*.log", "z.log", "none/*"]), &[]).expect("globs");
         let walk = globs.walk();
-        assert_eq!(walk.paths, [at("a/b/y.log"), at("a/x.log"), at("z.log")]);
+        assert_eq!(walk.paths, BTreeSet::from([at("a/b/y.log"), at("a/x.log"), at("z.log")]));
         assert!(walk.errors.is_empty() && !walk.is_cut);
         assert!(walk.paths.iter().all(|path| globs.matches(path)));
+    }
+
+    #[test]
+    fn a_walk_finds_no_more_files_than_the_limit_in_one_folder_either() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a", "b", "c"] {
+            std::fs::write(folder.path().join(name), "").expect("written");
+        }
+        let globs = Globs::new(folder.path(), &["*".to_owned()], &[]).expect("globs");
+        let others = (1..limits::FILES).map(|number| PathBuf::from(format!("/others/{number}")));
+        let mut walk = Walk { paths: others.collect(), ..Walk::default() };
+        globs.below(PathBuf::from("/"), &globs.paths[0].parts, 0, &mut walk);
+        assert_eq!(walk.paths.len(), limits::FILES);
+        assert!(walk.is_cut);
+        // One that is found twice is not one too many.
+        walk.is_cut = false;
+        globs.found(PathBuf::from("/others/1"), &mut walk);
+        assert!(!walk.is_cut);
     }
 }

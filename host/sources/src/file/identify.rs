@@ -6,16 +6,18 @@
 //! original's (`app.log.1` of `app.log`), or the inode is the same.
 //!
 //! While the original is there, a copy is not read. When the original is gone or has been truncated, the copy takes its
-//! place: what was not read of the original is read from it.
+//! place: what was not read of the original is read from it. If more was read of the original than the copy has, all of
+//! the copy was read.
 
 use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::content::{Compression, head, open_inode};
 use super::files::Files;
 use super::options::Start;
-use super::order::{log_of, may_be_copy};
+use super::order::log_of;
 use super::scan::Found;
 use super::seen::{HEAD_BYTES, Seen, hash, read_at, short};
 use super::stored::Key;
@@ -24,6 +26,8 @@ use super::tracked::{Presence, Tracked};
 /// What an unknown file is compared by.
 struct Unknown<'f> {
     found: &'f Found,
+    /// The log of which it is a generation, by its name.
+    log: PathBuf,
     head: Vec<u8>,
     /// `None`: it is compressed.
     file: Option<File>,
@@ -56,10 +60,13 @@ impl Files {
         self.complaints.withdraw(&found.path);
         self.copies.remove(&found.inode);
         let same = self.tracked.iter().filter(|(_, known)| unknown.is_copy_of(known));
-        let best = same.max_by_key(|(_, known)| known.mark.offset).map(|(key, _)| *key);
-        match best {
+        // A copy with all that was read comes before one that lacks the end of it.
+        let mut same: Vec<(bool, u64, Key)> =
+            same.map(|(key, known)| (!unknown.lacks_end_of(known), known.mark.offset, *key)).collect();
+        same.sort_unstable();
+        match same.pop() {
             None => self.begin(&unknown, now),
-            Some(key) => self.recognise(key, &unknown, now),
+            Some((_, _, key)) => self.recognise(key, same.is_empty(), &unknown, now),
         }
         self.unsettled.remove(&found.inode);
     }
@@ -111,8 +118,8 @@ impl Files {
             && self.last_globs.as_ref().is_none_or(|last| !last.matches(&found.path))
     }
 
-    /// A file that is, or has the content of, one that is known.
-    fn recognise(&mut self, key: Key, unknown: &Unknown<'_>, now: Instant) {
+    /// A file that is, or has the content of, one that is known. `is_only`: it may be no other.
+    fn recognise(&mut self, key: Key, is_only: bool, unknown: &Unknown<'_>, now: Instant) {
         let found = unknown.found;
         let Some(known) = self.tracked.get_mut(&key) else { return };
         let is_moved = match known.presence {
@@ -138,12 +145,14 @@ impl Files {
         if self.by_inode.get(&known.inode) == Some(&key) {
             self.by_inode.remove(&known.inode);
         }
-        let offset = known.mark.offset;
+        let offset = if unknown.lacks_end_of(known) { found.look.size } else { known.mark.offset };
         let seen = unknown.file.as_ref().and_then(|file| Seen::of(file, offset).ok().flatten());
+        let may_lack_end = is_only && unknown.file.is_none() && unknown.may_lack_end_of(known);
         let old = std::mem::replace(known, Tracked::new(found.path.clone(), found.inode, found.look, now));
-        known.mark = old.mark;
-        known.piece = old.piece;
+        known.mark = seen.as_ref().map_or(old.mark, Seen::mark);
+        known.piece = if known.mark.offset == old.mark.offset { old.piece } else { 0 };
         known.seen = seen;
+        known.may_lack_end = may_lack_end;
         known.found_in = self.scans;
         self.by_inode.insert(found.inode, key);
         self.changed.insert(key);
@@ -157,13 +166,13 @@ impl<'f> Unknown<'f> {
             Some(compression) => (head(file, compression, HEAD_BYTES)?, None),
             None => (read_at(&file, 0, HEAD_BYTES)?, Some(file)),
         };
-        Ok(Unknown { found, head, file })
+        Ok(Unknown { found, log: log_of(&found.path), head, file })
     }
 
     /// Whether this has the content of a known file, as far as that was read; or is becoming a copy of it.
     fn is_copy_of(&self, known: &Tracked) -> bool {
         let offset = known.mark.offset;
-        let is_related = may_be_copy(&self.found.path, known.path()) || self.found.inode == known.inode;
+        let is_related = self.is_named_as_copy_of(known) || self.found.inode == known.inode;
         if !is_related && offset < HEAD_BYTES as u64 {
             return false;
         }
@@ -171,14 +180,37 @@ impl<'f> Unknown<'f> {
         if offset > 0 && self.head.len() >= length && hash(&self.head[..length]) == known.mark.head {
             return match &self.file {
                 // The rest is compared when it is decompressed.
-                None => true,
+                None => known.unlike != Some(self.found.inode),
                 Some(file) if self.found.look.size >= offset => {
                     Seen::of(file, offset).is_ok_and(|seen| seen.is_some_and(|seen| seen.mark() == known.mark))
                 }
-                Some(_) => self.begins_like(known).unwrap_or(false),
+                Some(_) => self.lacks_end_of(known) || self.begins_like(known).unwrap_or(false),
             };
         }
         is_related && self.begins_like(known).unwrap_or(false)
+    }
+
+    /// Whether this has less than was read of a known file that is gone, but is its copy nevertheless.
+    fn lacks_end_of(&self, known: &Tracked) -> bool {
+        self.file.is_some() && self.found.look.size < known.mark.offset && self.may_lack_end_of(known)
+    }
+
+    /// Whether rotation may have copied a known file that is gone before its last lines were written. Then only the
+    /// first bytes can be compared. So the name has to be that of a copy, and a file that was written later than the
+    /// known one is none: of two logs with the same beginning, the newer one must not be taken for read.
+    fn may_lack_end_of(&self, known: &Tracked) -> bool {
+        known.is_gone()
+            && known.compression.is_none()
+            && self.found.inode != known.inode
+            && self.found.look.modified_ns <= known.look.modified_ns
+            && self.is_named_as_copy_of(known)
+    }
+
+    /// Whether the name is one that rotation makes of a known file's: it adds to that.
+    fn is_named_as_copy_of(&self, known: &Tracked) -> bool {
+        let (path, original) = (self.found.path.as_os_str(), known.path().as_os_str());
+        // Bytes are compared sooner than components, and this is done for every pair of files.
+        path.len() > original.len() && self.log.as_os_str() == known.log().as_os_str()
     }
 
     /// Whether a known file that is there begins with this one.

@@ -23,12 +23,6 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
     path.with_file_name(std::ffi::OsStr::from_bytes(&name))
 }
 
-/// Whether a file may be a copy of another one by its name: one that rotation makes from it.
-pub(super) fn may_be_copy(copy: &Path, original: &Path) -> bool {
-    let length = |path: &Path| path.as_os_str().len();
-    length(copy) > length(original) && log_of(copy) == log_of(original)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,8 +38,5 @@ mod tests {
         for name in ["worker-1.log", "run_002.txt", "app2.log"] {
             assert_eq!(log_of(&Path::new("/l").join(name)), Path::new("/l").join(name));
         }
-        assert!(may_be_copy(Path::new("/l/a.log.1"), Path::new("/l/a.log")));
-        assert!(!may_be_copy(Path::new("/l/a.log"), Path::new("/l/a.log.1")));
-        assert!(!may_be_copy(Path::new("/l/a.log.1"), Path::new("/k/a.log")));
     }
 }

@@ -246,6 +246,12 @@ impl Reader {
             Some(seen) => seen,
             None => match stream.skip_to(tracked.mark.offset, SKIP)? {
                 Skip::More => return Ok(Turn::More),
+                // All of it was read, as a part of the original.
+                Skip::TooShort if tracked.may_lack_end => {
+                    tracked.may_lack_end = false;
+                    tracked.piece = 0;
+                    stream.skipped.clone()
+                }
                 Skip::TooShort => return Ok(Turn::Replaced),
                 Skip::Done if stream.skipped.mark() != tracked.mark => return Ok(Turn::Replaced),
                 Skip::Done => stream.skipped.clone(),

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::content::{Compression, head, open, open_inode};
@@ -149,7 +150,7 @@ impl Files {
         let mut logs: HashMap<PathBuf, Generations> = HashMap::new();
         for tracked in self.tracked.values_mut().filter(|tracked| !tracked.is_gone()) {
             tracked.is_new = false;
-            tracked.after.clear();
+            tracked.after = None;
             let log = logs.entry(tracked.log().to_owned()).or_default();
             match tracked.mark.offset {
                 0 => log.waiting.push((tracked.look.modified_ns, Reverse(tracked.path().to_owned()), tracked.inode)),
@@ -162,11 +163,12 @@ impl Files {
         }
         for Generations { begun, mut waiting } in logs.into_values() {
             waiting.sort_unstable();
-            for (at, (_, _, inode)) in waiting.iter().enumerate() {
-                let before = waiting[..at].iter().map(|(_, _, inode)| inode);
-                let tracked = self.by_inode.get(inode).and_then(|key| self.tracked.get_mut(key));
-                if let Some(tracked) = tracked {
-                    tracked.after = begun.iter().chain(before).copied().collect();
+            let count = begun.len();
+            // All share one list: there may be many thousand.
+            let order: Arc<[Inode]> = begun.into_iter().chain(waiting.into_iter().map(|(_, _, inode)| inode)).collect();
+            for (at, inode) in order.iter().enumerate().skip(count) {
+                if let Some(tracked) = self.by_inode.get(inode).and_then(|key| self.tracked.get_mut(key)) {
+                    tracked.after = Some((order.clone(), at));
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use weir_record::{Aliases, Defaults, Level, write_json};
@@ -301,7 +301,7 @@ fn zeros_are_passed_over_once_something_follows() {
     fs::write(bench.at("app.log"), &reserved).expect("written");
     // The clock of a file system is coarse.
     let log = File::options().append(true).open(bench.at("app.log")).expect("opened");
-    log.set_modified(std::time::SystemTime::now() + Duration::from_secs(1)).expect("set");
+    log.set_modified(SystemTime::now() + Duration::from_secs(1)).expect("set");
     bench.read();
     assert_eq!(bench.messages(), ["3", "4"]);
 }
@@ -383,4 +383,22 @@ fn many_files_take_turns_and_few_are_open() {
     }
     bench.read();
     assert_eq!(bench.messages(), ["again"; 1_500].map(String::from).to_vec());
+}
+
+#[test]
+fn files_of_one_log_are_read_in_an_order_that_all_of_them_share() {
+    let mut bench = Bench::new(json!({"paths": ["job-*.log"]}));
+    let start = SystemTime::now();
+    for number in 0..200 {
+        // Their names say the opposite.
+        let name = format!("job-20260101-{:06}.log", 200 - number);
+        bench.append(&name, format!("of {number}\n"));
+        let file = File::options().append(true).open(bench.at(&name)).expect("opened");
+        file.set_modified(start + Duration::from_millis(number)).expect("set");
+    }
+    bench.read();
+    assert_eq!(bench.messages(), (0..200).map(|number| format!("of {number}")).collect::<Vec<_>>());
+    let orders: Vec<_> = bench.files.tracked.values().filter_map(|tracked| tracked.after.as_ref()).collect();
+    assert_eq!(orders.len(), 200);
+    assert!(orders.iter().all(|(order, left)| Arc::ptr_eq(order, &orders[0].0) && *left == 0));
 }

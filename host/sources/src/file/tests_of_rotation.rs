@@ -10,6 +10,18 @@ use serde_json::json;
 use super::tests::{Bench, gzip, numbered, text};
 use super::tracked::Presence;
 
+fn set_modified(bench: &Bench, name: &str, time: SystemTime) {
+    let file = OpenOptions::new().append(true).open(bench.at(name)).expect("opened");
+    file.set_modified(time).expect("set");
+}
+
+/// Deletes a file, and waits until it is forgotten that it was open.
+fn delete(bench: &mut Bench, name: &str) {
+    fs::remove_file(bench.at(name)).expect("deleted");
+    bench.read();
+    bench.read_after(Duration::from_secs(10));
+}
+
 #[test]
 fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
     // With the rotated file among the globs, and without.
@@ -112,6 +124,79 @@ fn a_copy_is_not_read_again_and_has_what_was_not_read_before_the_truncation() {
         bench.read();
         assert_eq!(bench.messages(), numbered(0..63));
     }
+}
+
+#[test]
+fn a_copy_without_the_last_lines_that_were_read_is_not_read_again() {
+    for (name, is_known_before) in [("app.log.1", false), ("app.log.1", true), ("app.log.1.gz", false)] {
+        let mut bench = Bench::of_log();
+        let content = text(&numbered(0..50));
+        bench.append("app.log", &content);
+        bench.read();
+        let copied = fs::metadata(bench.at("app.log")).and_then(|metadata| metadata.modified()).expect("a time");
+        if name == "app.log.1" {
+            fs::copy(bench.at("app.log"), bench.at(name)).expect("copied");
+        }
+        // After the copy, but before the truncation; with the next poll or the next scan.
+        bench.append("app.log", text(&numbered(50..60)));
+        bench.read_after(Duration::from_millis(if is_known_before { 1_000 } else { 250 }));
+        assert_eq!(bench.records.len(), 60);
+        fs::write(bench.at("app.log"), text(&numbered(60..63))).expect("written");
+        if name == "app.log.1.gz" {
+            fs::write(bench.at(name), gzip(content.as_bytes())).expect("written");
+            set_modified(&bench, name, copied);
+        }
+        for _ in 0..4 {
+            bench.read();
+        }
+        assert!(bench.files.tracked.values().all(|tracked| !tracked.is_gone()), "{name} has the place of the original");
+        bench.restart();
+        bench.read();
+        bench.read();
+        assert_eq!(bench.messages(), numbered(0..63), "{name}");
+    }
+}
+
+#[test]
+fn a_newer_file_that_begins_like_one_that_is_gone_is_read() {
+    // Shorter than that one, and longer.
+    for count in [1, 100] {
+        for name in ["app.log.1", "app.log.1.gz"] {
+            let mut bench = Bench::of_log();
+            bench.append("app.log", text(&numbered(0..60)));
+            bench.read();
+            delete(&mut bench, "app.log");
+            let lines = [numbered(0..50), numbered(100..100 + count)].concat();
+            let content = text(&lines).into_bytes();
+            let content = if name == "app.log.1" { content } else { gzip(&content) };
+            fs::write(bench.at(name), content).expect("written");
+            set_modified(&bench, name, SystemTime::now() + Duration::from_secs(1));
+            for _ in 0..4 {
+                bench.read();
+            }
+            assert_eq!(bench.messages(), [numbered(0..60), lines].concat(), "{name}, {count}");
+        }
+    }
+}
+
+#[test]
+fn a_compressed_file_continues_the_right_one_of_those_that_begin_alike() {
+    let mut bench = Bench::of_log();
+    let first = [numbered(0..50), numbered(100..200)].concat();
+    let second = [numbered(0..50), numbered(200..210)].concat();
+    for lines in [&first, &second] {
+        bench.append("app.log", text(lines));
+        bench.read();
+        delete(&mut bench, "app.log");
+    }
+    let more = numbered(210..220);
+    let content = text(&second) + &text(&more);
+    fs::write(bench.at("app.log.1.gz"), gzip(content.as_bytes())).expect("written");
+    set_modified(&bench, "app.log.1.gz", SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+    for _ in 0..6 {
+        bench.read();
+    }
+    assert_eq!(bench.messages(), [first, second, more].concat());
 }
 
 #[test]
@@ -278,8 +363,7 @@ impl Log {
 
     fn touch(&mut self, bench: &Bench, name: &str) {
         self.clock += Duration::from_millis(1);
-        let file = OpenOptions::new().append(true).open(bench.at(name)).expect("opened");
-        file.set_modified(self.clock).expect("set");
+        set_modified(bench, name, self.clock);
     }
 
     fn rotate(&mut self, bench: &Bench) {
@@ -304,8 +388,7 @@ impl Log {
         let modified = fs::metadata(bench.at(&name)).and_then(|metadata| metadata.modified()).expect("a time");
         let compressed = format!("{name}.gz");
         fs::write(bench.at(&compressed), gzip(&content)).expect("written");
-        let file = OpenOptions::new().append(true).open(bench.at(&compressed)).expect("opened");
-        file.set_modified(modified).expect("set");
+        set_modified(bench, &compressed, modified);
         fs::remove_file(bench.at(&name)).expect("deleted");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::content::Compression;
@@ -78,14 +79,20 @@ pub(super) struct Tracked {
     /// How it looked when it was last read to its end.
     pub read: Option<Look>,
     pub pending: Pending,
+    /// It is compressed and may end before the position, though all of it was read: rotation copied the original before
+    /// its last lines were written.
+    pub may_lack_end: bool,
+    /// A compressed file that begins with what was read of this one, but doesn't go on with it.
+    pub unlike: Option<Inode>,
     /// Zeros known to be after the position.
     pub zeros: u64,
     /// It can't be read at the moment.
     pub is_failing: bool,
     /// No scan has put it in order yet.
     pub is_new: bool,
-    /// Files that are to be read before this one.
-    pub after: Vec<Inode>,
+    /// The files of its log from the oldest on, and how many of the first are still to be read before this one. `None`:
+    /// it waits for none.
+    pub after: Option<(Arc<[Inode]>, usize)>,
     /// The last scan that found it.
     pub found_in: u64,
 }
@@ -103,6 +110,8 @@ impl Tracked {
             seen: Some(Seen::default()),
             piece: 0,
             whole_size: 0,
+            may_lack_end: false,
+            unlike: None,
             file: None,
             look,
             changed: now,
@@ -111,7 +120,7 @@ impl Tracked {
             zeros: 0,
             is_failing: false,
             is_new: true,
-            after: Vec::new(),
+            after: None,
             found_in: 0,
         }
     }
