@@ -186,6 +186,26 @@ async fn a_sink_that_is_down_or_has_failed_is_held_as_well() {
 }
 
 #[tokio::test]
+async fn a_sink_held_after_a_failed_delivery_makes_no_part_of_it_durable() {
+    let queues = FallbackQueues::default();
+    let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
+    let running = bench.spawn_as(RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() }, &queues);
+    append(&bench.journal, &numbered(0..3));
+    eventually("delivered, and probably not durable", || bench.took().len() == 3).await;
+    bench.seen.lock().expect("not poisoned").script = retry(1000);
+    append(&bench.journal, &numbered(3..6));
+    eventually("it fails", || running.status().errors >= 1).await;
+    let flushes = || bench.seen.lock().expect("not poisoned").flushes;
+    let before = flushes();
+    let query = Query::parse("anything", None).expect("a query");
+    let erasure = Erasure::new(query, false, Instant::now() + Duration::from_secs(600));
+    let held = queues.hold("scripted", &erasure).await.expect("held");
+    assert_eq!(held.erase(0).await, Ok(Erased::OutOfReach(None)));
+    assert_eq!(flushes(), before);
+    drop(running);
+}
+
+#[tokio::test]
 async fn frames_taken_without_an_answer_do_not_count_as_lost_by_the_journal() {
     let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
     bench.seen.lock().expect("not poisoned").script.push_back(SinkError::Retry("no answer to the commit".into()));
