@@ -204,6 +204,16 @@ pub const FILE_SEARCH_OPEN: usize = 64;
 /// Buckets in which a histogram counts before it knows its range: enough that the final ones are as wide as asked for.
 pub const SEARCH_FINE_BUCKETS: usize = 8192;
 
+/// Sources that a histogram tells apart: each takes up to 8 bytes in each of those buckets, and people look at the most
+/// frequent ones alone.
+pub const SEARCH_KEYS: usize = 1000;
+
+/// Bytes of a source that a histogram names: longer than any name.
+pub const SEARCH_KEY_BYTES: usize = 1024;
+
+/// Levels and sources, as they are in lines, that a histogram of files remembers: a few MiB.
+pub const FILE_SEARCH_HEADS: usize = 10_000;
+
 /// Bytes to which SQLite's WAL is truncated after readers have let it grow.
 pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
 
