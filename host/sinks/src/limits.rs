@@ -374,6 +374,14 @@ pub const INFLUX_LINGER: Duration = Duration::from_secs(1);
 /// Bytes of a name or tag value of a point; InfluxDB accepts 64 KiB for a series' name with all its tags.
 pub const INFLUX_NAME_BYTES: usize = 1024;
 
+/// Bytes of a point's line: more than a record of the largest size needs, unless its numbers are in maps with long names,
+/// which each of them repeats.
+pub const INFLUX_LINE_BYTES: usize = 4 << 20;
+
+/// Bytes of lines, before compression, from which on they are sent: far below InfluxDB's own limit of 25 MB, and more
+/// than a usual delivery has.
+pub const INFLUX_BODY_BYTES: usize = 8 << 20;
+
 /// Depth of nested maps that are searched for numbers.
 pub const INFLUX_DEPTH: usize = 16;
 
