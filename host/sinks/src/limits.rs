@@ -235,6 +235,9 @@ pub const CONSOLE_VALUE_BYTES: usize = 400;
 /// Bytes of a text that are shown even if a folded value has no room left: enough to tell keys apart.
 pub const CONSOLE_MIN_BYTES: usize = 24;
 
+/// Multi-line texts of one record on the console: more than fit on a large screen.
+pub const CONSOLE_TEXTS: usize = 100;
+
 /// Lines of one stack trace or other multi-line text on the console: as many as fit on a large screen.
 pub const CONSOLE_LINES: usize = 100;
 
