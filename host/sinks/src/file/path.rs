@@ -96,7 +96,7 @@ impl PathTemplate {
     }
 
     /// Appends a key for the path: equal keys mean equal paths. Much cheaper than the path itself; for a template with
-    /// a time alone, only the record's time is read.
+    /// a time alone, only the record's time is read. As in the path, no value takes more than its maximum length.
     pub fn push_key(&self, record: Record<'_>, out: &mut Vec<u8>) {
         if let Some(step_ns) = self.step_ns {
             out.extend_from_slice(&record.timestamp().div_euclid(step_ns).to_le_bytes());
@@ -113,6 +113,7 @@ impl PathTemplate {
                     }
                 }
             }
+            out.truncate(before + limits::PATH_VALUE_BYTES);
             // Lengths separate adjacent values.
             out.extend_from_slice(&(out.len() - before).to_le_bytes());
         }
@@ -476,6 +477,9 @@ mod tests {
             key
         };
         assert_ne!(key("xy", "z"), key("x", "yz"));
+        let long = "é".repeat(limits::PATH_VALUE_BYTES);
+        assert_eq!(key(&long, "z"), key(&format!("{long}x"), "z"));
+        assert!(key(&long, &long).len() < 3 * limits::PATH_VALUE_BYTES, "keys are kept");
     }
 
     #[test]
