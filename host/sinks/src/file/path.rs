@@ -221,6 +221,13 @@ pub fn neighbour_path(path: &Path, sink: &str) -> PathBuf {
     path.with_file_name(format!("{}.{sink}{ending}", cut(stem, room)))
 }
 
+/// True if a name in a path has the maximum length, and may have lost its end, with the time in it: then lines of all
+/// times may be in the file.
+pub fn may_be_cut(path: &Path) -> bool {
+    // Names are cut between characters, which have up to 4 bytes.
+    path.iter().any(|name| name.len() > limits::PATH_COMPONENT_BYTES - 4)
+}
+
 fn parse_pieces(template: &str, started_ns: i64) -> Result<Vec<Piece>, String> {
     let placeholder = |name: &str| match name {
         "week_start" => Ok(Piece::WeekStart),
@@ -451,6 +458,22 @@ mod tests {
                 .len(),
             200
         );
+    }
+
+    #[test]
+    fn a_path_that_has_lost_its_day_is_known() {
+        let days = |value: &str, sink: Option<&str>| {
+            let template = PathTemplate::parse("{a}_{a}_%Y-%m-%d.log", Path::new("/"), 0).expect("a template");
+            [0, DAY_NS].map(|at| {
+                let path = template.render(Record::new(&record_at(at, &[("a", value)], &[])));
+                sink.map_or(path.clone(), |sink| neighbour_path(&path, sink))
+            })
+        };
+        for (letter, times, sink) in [("x", 100, None), ("é", 48, None), ("x", 90, Some("a-long-name"))] {
+            let [one, next] = days(&letter.repeat(times), sink);
+            assert!(one == next && may_be_cut(&one), "{one:?}");
+        }
+        assert!(!may_be_cut(&days(&"x".repeat(90), None)[0]));
     }
 
     #[test]
