@@ -459,6 +459,21 @@ async fn a_failing_sinks_records_go_to_its_fallback_and_later_to_the_sink_itself
 }
 
 #[tokio::test]
+async fn copies_that_nobody_took_before_the_stop_are_left_for_the_next_run() {
+    let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    let queues = FallbackQueues::default();
+    let mut standby = queues.open("standby");
+    let fallback = vec!["standby".into()];
+    let running = bench.spawn_as(RunnerOptions { name: "scripted".into(), fallback, ..Default::default() }, &queues);
+    let unanswered = standby.recv().await.expect("it is asked");
+    running.stop().await;
+    drop(unanswered);
+    let second = bench.journal.readers().into_iter().find(|reader| reader.name == fallback_reader("scripted"));
+    assert!(second.is_some_and(|reader| !reader.open && reader.committed == 0));
+}
+
+#[tokio::test]
 async fn a_sink_stopped_during_fallback_keeps_its_second_reader_and_one_without_fallback_removes_it() {
     let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
