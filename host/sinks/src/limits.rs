@@ -175,9 +175,9 @@ pub const FILE_BLOCK_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 /// Blocks of a compressed file that a search parses before the rest: enough for the newest records of common words.
 pub const FILE_LAST_BLOCKS: usize = if cfg!(test) { 2 } else { 16 };
 
-/// Bytes of the longest line that a search of files understands: a record of the largest size whose every byte is
-/// escaped.
-pub const FILE_LINE_BYTES: usize = 7 << 20;
+/// Bytes of the longest line that a search of files understands, and of the record that it becomes: a record of the
+/// largest size that consists of extensions, of which three bytes take 27 as JSON. An escaped byte takes six.
+pub const FILE_LINE_BYTES: usize = 10 << 20;
 
 /// Blocks that are summarised in one file, for searches: few enough that the last group of a growing file is quickly
 /// summarised again, and that its words take a few MiB meanwhile. At most the bits of a `u128`.
