@@ -9,7 +9,7 @@ use weir_record::{Level, Value, write_json_value};
 use crate::Query;
 use crate::expression::{Expression, Number, Relation, Scalar, Test};
 use crate::pattern::{Form, Pattern};
-use crate::sql::required;
+use crate::sql::{may_be_of, required};
 
 /// More alternatives find too much to be worth it.
 const MAX_LITERALS: usize = 32;
@@ -123,14 +123,7 @@ fn longest_plain(text: &str) -> Option<&str> {
 
 /// Whether the time, as a number of nanoseconds, may have a match.
 pub(crate) fn may_be_time(pattern: &Pattern) -> bool {
-    match pattern.form() {
-        Form::Words { text, .. } | Form::Value { text, .. } => {
-            text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '*' | '?'))
-        }
-        Form::Regex { source } => {
-            required(source).is_none_or(|text| text.chars().all(|c| c.is_ascii_digit() || c == '-'))
-        }
-    }
+    may_be_of(pattern, |c| c.is_ascii_digit() || c == '-')
 }
 
 fn of_scalar(scalar: &Scalar) -> Option<Requirement> {

@@ -59,6 +59,9 @@ pub enum By {
     Source,
 }
 
+/// Stands for all levels or sources that a [`Histogram`] doesn't name.
+pub const OTHER: &str = "other";
+
 /// Number of records over time. Buckets begin at `since_ns`, are `bucket_ns` wide, and those without records are left
 /// out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub struct Histogram {
     pub since_ns: i64,
     pub until_ns: i64,
     pub bucket_ns: i64,
-    /// By the start of a bucket in nanoseconds since 1970, then by level or source.
+    /// By the start of a bucket in nanoseconds since 1970, then by level or source, or [`OTHER`] for the rest of many.
     pub buckets: BTreeMap<i64, BTreeMap<String, u64>>,
 }
 

@@ -97,28 +97,37 @@ fn is_part(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// The whole words of a text. What touches a wildcard may go on there, and what touches the beginning or end if they are
-/// not bounded.
+/// The whole words of a text.
 fn whole(text: &str, wildcards: &[char], is_bounded: bool) -> Option<Words> {
-    // They match a letter of ASCII.
+    // The two match a letter of ASCII.
     let is_open = |c: char| wildcards.contains(&c) || matches!(c, '\u{17f}' | '\u{212a}');
+    all(bounded_words(text.chars(), is_open, is_bounded).into_iter().map(Words::One).collect())
+}
+
+/// The words of a text, in lower case, that certainly end on both sides. What touches a character that `is_open` may go
+/// on there, and what touches the beginning or end if they are not bounded.
+pub(crate) fn bounded_words(
+    text: impl Iterator<Item = char>,
+    is_open: impl Fn(char) -> bool,
+    is_bounded: bool,
+) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut begins) = (String::new(), is_bounded);
-    for c in text.chars() {
+    for c in text {
         if is_part(c) {
             word.push(c.to_ascii_lowercase());
             continue;
         }
         let word = std::mem::take(&mut word);
         if begins && !word.is_empty() && !is_open(c) {
-            words.push(Words::One(word));
+            words.push(word);
         }
         begins = !is_open(c);
     }
     if begins && !word.is_empty() && is_bounded {
-        words.push(Words::One(word));
+        words.push(word);
     }
-    all(words)
+    words
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(crate) struct RecordBuilder<'d> {
     pub(crate) given: Given,
     /// What it gives for the head if no entry does.
     pub(crate) fallback: Given,
+    /// Bytes of the largest record.
+    pub(crate) most: usize,
 }
 
 /// Values for the head that are not entries.
@@ -90,6 +92,7 @@ impl<'d> RecordBuilder<'d> {
             derived: Vec::new(),
             given: Given::default(),
             fallback: Given::default(),
+            most: MAX_RECORD_BYTES,
         }
     }
 
@@ -133,7 +136,7 @@ impl<'d> RecordBuilder<'d> {
                 _ => self.keys.add(print, &mut self.fingerprints),
             }
         }
-        if self.body.len() + self.aside.len() > 2 * MAX_RECORD_BYTES {
+        if self.body.len() + self.aside.len() > 2 * self.most {
             return Err(ReadError::Record(RecordFault::TooLarge));
         }
         Ok(())
@@ -193,7 +196,7 @@ impl<'d> RecordBuilder<'d> {
         };
         let head = &choice.head;
         let total = HEAD_BYTES + head.source.len() + message.len() + self.body.len();
-        if total > MAX_RECORD_BYTES {
+        if total > self.most {
             return Err(ReadError::Record(RecordFault::TooLarge));
         }
         let entries = u16::try_from(entries + 4).map_err(|_| ReadError::Record(RecordFault::TooManyKeys))?;

@@ -92,7 +92,7 @@ pub use from_text::read_text;
 pub use give_routes::give_routes;
 pub use level::{Level, Scale};
 pub use patch::{Change, PatchError, apply_changes, merge_patch};
-pub use read_json::{json_to_msgpack, read_json};
+pub use read_json::{json_to_msgpack, read_json, read_json_up_to};
 pub use record::{Head, Record};
 pub use to_json::{write_json, write_json_value};
 pub use values::{ListWriter, MapWriter, SharedValue, ValueWriter};

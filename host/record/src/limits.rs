@@ -6,7 +6,8 @@
 pub const MAX_DEPTH: usize = 64;
 
 /// The size of one canonical record in bytes. A log line of a megabyte is a mistake
-/// of its sender and must not take memory from other records.
+/// of its sender and must not take memory from other records. Only what a store reads
+/// back from JSON may be larger.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
 /// The size in bytes of a message derived from a record without one. The data itself

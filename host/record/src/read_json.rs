@@ -10,16 +10,30 @@ use crate::batch::Batch;
 use crate::builder::RecordBuilder;
 use crate::from_json::{Json, Key};
 use crate::keys::Fingerprints;
+use crate::limits::MAX_RECORD_BYTES;
 use crate::scan::find_byte;
 
 /// Reads a JSON body and appends its records to `out`. Returns the records that were rejected.
 pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError> {
+    read_json_up_to(MAX_RECORD_BYTES, body, defaults, out)
+}
+
+/// Like [`read_json`] with another limit on the bytes of a record, for a store that reads back what it wrote: bytes,
+/// extensions and floats of 32 bits take more room once they have been JSON.
+pub fn read_json_up_to(
+    most: usize,
+    body: &[u8],
+    defaults: &Defaults<'_>,
+    out: &mut Batch,
+) -> Result<Vec<RejectedRecord>, SyntaxError> {
     let before = out.len();
     let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut builder = RecordBuilder::new(defaults);
+    builder.most = most;
     let mut reader = Reader {
         body,
         json: Json::new(body),
-        builder: RecordBuilder::new(defaults),
+        builder,
         scratch: Vec::new(),
         budget: BodyBudget::new(out),
         index: 0,

@@ -1,12 +1,12 @@
 //! Counts over time, for the histograms of databases.
 //!
 //! Matches are counted in one pass, in buckets whose width doubles when there are too many of them, so that the range of
-//! the matches need not be known in advance.
+//! the matches need not be known in advance. The number of keys has a limit, and so has the memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use weir_query::Query;
-use weir_query::search::Histogram;
+use weir_query::search::{Histogram, OTHER};
 
 use crate::limits;
 
@@ -47,7 +47,8 @@ impl Asked {
 /// Counts in buckets of a width that grows.
 pub(crate) struct Counts {
     width: i64,
-    keys: Vec<String>,
+    /// The number of each key.
+    keys: HashMap<String, usize>,
     /// By the number of the bucket, then by the number of the key.
     buckets: BTreeMap<i64, Vec<u64>>,
     oldest: i64,
@@ -69,7 +70,7 @@ impl Buckets {
 
 impl Default for Counts {
     fn default() -> Counts {
-        Counts { width: 1, keys: Vec::new(), buckets: BTreeMap::new(), oldest: i64::MAX, newest: i64::MIN }
+        Counts { width: 1, keys: HashMap::new(), buckets: BTreeMap::new(), oldest: i64::MAX, newest: i64::MIN }
     }
 }
 
@@ -80,12 +81,15 @@ impl Counts {
         self.add_several(timestamp, key, 1);
     }
 
-    /// The number of a key.
+    /// The number of a key, or of all those beyond the limit.
     pub fn key(&mut self, key: &str) -> usize {
-        self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
-            self.keys.push(key.to_owned());
-            self.keys.len() - 1
-        })
+        if let Some(number) = self.keys.get(key) {
+            return *number;
+        }
+        let number = self.keys.len();
+        let fits = number < limits::SEARCH_KEYS && key.len() <= limits::SEARCH_KEY_BYTES;
+        let key = if fits { key } else { OTHER };
+        *self.keys.entry(key.to_owned()).or_insert(number)
     }
 
     /// Counts records of the key with this number.
@@ -151,15 +155,39 @@ impl Counts {
         let frame = self.frame(asked);
         let Buckets { since_ns, width } = frame;
         let until_ns = asked.range(self.oldest, self.newest).1;
+        let keys: BTreeMap<usize, String> = self.keys.into_iter().map(|(key, number)| (number, key)).collect();
         let mut buckets: BTreeMap<i64, BTreeMap<String, u64>> = BTreeMap::new();
         for (bucket, counts) in self.buckets {
             let at = bucket.saturating_mul(self.width);
             let start = i128::from(since_ns) + frame.of(at) * i128::from(width);
             let start = i64::try_from(start).unwrap_or(i64::MIN);
-            for (key, count) in self.keys.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            for (key, count) in keys.values().zip(counts).filter(|(_, count)| *count > 0) {
                 *buckets.entry(start).or_default().entry(key.clone()).or_default() += count;
             }
         }
         Histogram { since_ns, until_ns, bucket_ns: width, buckets }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_sources_the_last_are_counted_together() {
+        let mut counts = Counts::default();
+        let sources = 0..limits::SEARCH_KEYS + 50;
+        for n in sources.clone().chain(sources) {
+            counts.add(n as i64, &format!("source {n}"));
+        }
+        counts.add(7, &"long".repeat(limits::SEARCH_KEY_BYTES));
+        let histogram = counts.histogram(&Asked::new(&Query::parse("", None).expect("a query"), 10));
+        let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
+        for (key, count) in histogram.buckets.values().flatten() {
+            *totals.entry(key).or_default() += count;
+        }
+        assert_eq!(totals.remove(OTHER), Some(101));
+        assert_eq!(totals.len(), limits::SEARCH_KEYS);
+        assert!(totals.values().all(|count| *count == 2), "{totals:?}");
     }
 }

@@ -175,9 +175,9 @@ pub const FILE_BLOCK_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 /// Blocks of a compressed file that a search parses before the rest: enough for the newest records of common words.
 pub const FILE_LAST_BLOCKS: usize = if cfg!(test) { 2 } else { 16 };
 
-/// Bytes of the longest line that a search of files understands: a record of the largest size whose every byte is
-/// escaped.
-pub const FILE_LINE_BYTES: usize = 7 << 20;
+/// Bytes of the longest line that a search of files understands, and of the record that it becomes: a record of the
+/// largest size that consists of extensions, of which three bytes take 27 as JSON. An escaped byte takes six.
+pub const FILE_LINE_BYTES: usize = 10 << 20;
 
 /// Blocks that are summarised in one file, for searches: few enough that the last group of a growing file is quickly
 /// summarised again, and that its words take a few MiB meanwhile. At most the bits of a `u128`.
@@ -204,6 +204,16 @@ pub const FILE_SEARCH_OPEN: usize = 64;
 /// Buckets in which a histogram counts before it knows its range: enough that the final ones are as wide as asked for.
 pub const SEARCH_FINE_BUCKETS: usize = 8192;
 
+/// Sources that a histogram tells apart: each takes up to 8 bytes in each of those buckets, and people look at the most
+/// frequent ones alone.
+pub const SEARCH_KEYS: usize = 1000;
+
+/// Bytes of a source that a histogram names: longer than any name.
+pub const SEARCH_KEY_BYTES: usize = 1024;
+
+/// Levels and sources, as they are in lines, that a histogram of files remembers: a few MiB.
+pub const FILE_SEARCH_HEADS: usize = 10_000;
+
 /// Bytes to which SQLite's WAL is truncated after readers have let it grow.
 pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
 
@@ -224,6 +234,9 @@ pub const CONSOLE_VALUE_BYTES: usize = 400;
 
 /// Bytes of a text that are shown even if a folded value has no room left: enough to tell keys apart.
 pub const CONSOLE_MIN_BYTES: usize = 24;
+
+/// Multi-line texts of one record on the console: more than fit on a large screen.
+pub const CONSOLE_TEXTS: usize = 100;
 
 /// Lines of one stack trace or other multi-line text on the console: as many as fit on a large screen.
 pub const CONSOLE_LINES: usize = 100;
@@ -363,6 +376,14 @@ pub const INFLUX_LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes of a name or tag value of a point; InfluxDB accepts 64 KiB for a series' name with all its tags.
 pub const INFLUX_NAME_BYTES: usize = 1024;
+
+/// Bytes of a point's line: more than a record of the largest size needs, unless its numbers are in maps with long names,
+/// which each of them repeats.
+pub const INFLUX_LINE_BYTES: usize = 4 << 20;
+
+/// Bytes of lines, before compression, from which on they are sent: far below InfluxDB's own limit of 25 MB, and more
+/// than a usual delivery has.
+pub const INFLUX_BODY_BYTES: usize = 8 << 20;
 
 /// Depth of nested maps that are searched for numbers.
 pub const INFLUX_DEPTH: usize = 16;

@@ -149,6 +149,15 @@ impl Claimant {
             || inner.claimed.get(&real_path).is_some_and(|claim| claim.sink != self.sink)
     }
 
+    /// Runs `work` if no sink has claimed the file. None can claim it meanwhile.
+    pub fn unless_claimed(&self, path: &Path, work: impl FnOnce()) {
+        let real_path = real(path);
+        let inner = self.owners.lock();
+        if !inner.claimed.contains_key(&real_path) {
+            work();
+        }
+    }
+
     fn other_reserving(&self, inner: &Inner, path: &Path) -> Option<String> {
         if let Ok(below) = path.strip_prefix(real(&self.data))
             && OWN_FOLDERS.iter().any(|folder| below.starts_with(folder))

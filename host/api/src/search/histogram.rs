@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
-use weir_query::search::{By, Histogram};
+use weir_query::search::{By, Histogram, OTHER};
 
 use super::{rfc3339, store, timed, took_ms};
 use crate::parameters::Parameters;
@@ -36,7 +36,7 @@ pub async fn histogram(api: &Api, parameters: &Parameters) -> Result<Response<Bo
     Ok(json_answer(StatusCode::OK, answer.to_string().into()))
 }
 
-/// Adds up all but the most frequent names under `other`.
+/// Adds up all but the most frequent names under [`OTHER`].
 fn keep_most_frequent(histogram: &mut Histogram, most: usize) {
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
     for (name, count) in histogram.buckets.values().flatten() {
@@ -48,7 +48,7 @@ fn keep_most_frequent(histogram: &mut Histogram, most: usize) {
     for counts in histogram.buckets.values_mut() {
         let all = std::mem::take(counts);
         for (name, count) in all {
-            let name = if kept.contains(&name) { name } else { "other".to_owned() };
+            let name = if kept.contains(&name) { name } else { OTHER.to_owned() };
             *counts.entry(name).or_default() += count;
         }
     }

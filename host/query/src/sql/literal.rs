@@ -84,13 +84,15 @@ pub(super) fn glob_text(text: &str) -> String {
 
 /// Whether a number, as text, can have a match.
 pub(super) fn may_be_number(pattern: &Pattern) -> bool {
-    let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
+    may_be_of(pattern, |c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E'))
+}
+
+/// Whether a text of such characters alone can have a match.
+pub(crate) fn may_be_of(pattern: &Pattern, is_such: impl Fn(char) -> bool) -> bool {
     match pattern.form() {
-        Form::Words { text, is_literal } => text.chars().all(|c| in_number(c) || (c == '*' && !is_literal)),
-        Form::Value { text, is_literal } => {
-            text.chars().all(|c| in_number(c) || (matches!(c, '*' | '?') && !is_literal))
-        }
-        Form::Regex { source } => required(source).is_none_or(|text| text.chars().all(in_number)),
+        Form::Words { text, is_literal } => text.chars().all(|c| is_such(c) || (c == '*' && !is_literal)),
+        Form::Value { text, is_literal } => text.chars().all(|c| is_such(c) || (matches!(c, '*' | '?') && !is_literal)),
+        Form::Regex { source } => required(source).is_none_or(|text| text.chars().all(is_such)),
     }
 }
 

@@ -29,7 +29,7 @@ mod words;
 
 pub use self::clause::{Clause, Parameter};
 pub use self::known::Known;
-pub(crate) use self::literal::required;
+pub(crate) use self::literal::{may_be_of, required};
 pub use self::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS};
 pub use self::postgres_index::{Indexes, WORDS};
 pub use self::words::{Words, folds_alike, key_bit};

@@ -17,6 +17,7 @@ use super::literal::required;
 use super::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS, equal_values, json, same_in_any_case};
 use crate::expression::{Expression, Test};
 use crate::pattern::Form;
+use crate::whole_words::bounded_words;
 
 /// The indexed expression: the words of a message. Longer ones are cut, since an entry of an index has a limited size.
 pub const WORDS: &str = "(regexp_split_to_array(replace(replace(lower(message COLLATE \"C\"), '\u{17f}', 's'), \
@@ -88,33 +89,14 @@ fn words_of(test: &Test) -> Option<Vec<String>> {
     }
 }
 
-/// The words that a text certainly contributes. A wildcard may continue a word, and so may what precedes and follows the
-/// text unless it `is_bounded`.
+/// The words that a text certainly contributes.
 fn words(text: &str, is_wildcard: impl Fn(char) -> bool, is_bounded: bool) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut begins = is_bounded;
-    for c in text.chars() {
-        let folded = match c {
-            '\u{17f}' => 's',
-            '\u{212a}' => 'k',
-            c => c.to_ascii_lowercase(),
-        };
-        if folded.is_ascii_alphanumeric() || folded == '_' {
-            word.push(folded);
-            continue;
-        }
-        let separates = !is_wildcard(c);
-        let ended = std::mem::take(&mut word);
-        if begins && separates {
-            words.push(ended);
-        }
-        begins = separates;
-    }
-    if begins && is_bounded {
-        words.push(word);
-    }
-    words.retain(|word| !word.is_empty());
+    let folded = text.chars().map(|c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c,
+    });
+    let mut words = bounded_words(folded, is_wildcard, is_bounded);
     words.iter_mut().for_each(|word| word.truncate(WORD_CHARS));
     words.sort_unstable();
     words.dedup();

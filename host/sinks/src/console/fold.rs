@@ -16,17 +16,45 @@ pub(super) fn push_left_out(count: usize, what: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("… {count} more {what}").as_bytes());
 }
 
-/// Finds the multi-line texts in a value, with their paths.
-pub(super) fn texts_with_lines<'a>(path: &str, value: Value<'a>, found: &mut Vec<(String, &'a str)>) {
-    match value {
-        Value::Str(text) if is_multiline(text) => found.push((path.to_string(), text)),
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| texts_with_lines(&format!("{path}[{at}]"), item, found));
+/// The multi-line texts of a record.
+#[derive(Default)]
+pub(super) struct TextsWithLines<'a> {
+    /// Those to show, with their paths.
+    pub shown: Vec<(String, &'a str)>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+impl<'a> TextsWithLines<'a> {
+    /// Finds them in a value. `path` is the same afterwards: it is made once, not for each of many values.
+    pub fn find(&mut self, path: &mut String, value: Value<'a>) {
+        let before = path.len();
+        match value {
+            Value::Str(text) if is_multiline(text) => {
+                if self.shown.len() < limits::CONSOLE_TEXTS {
+                    let name = &path[..path.floor_char_boundary(limits::CONSOLE_VALUE_BYTES)];
+                    self.shown.push((name.to_string(), text));
+                } else {
+                    self.left_out += 1;
+                }
+            }
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    path.push_str(&format!("[{at}]"));
+                    self.find(path, item);
+                    path.truncate(before);
+                }
+            }
+            Value::Map(entries) => {
+                for (key, value) in entries.iter() {
+                    path.push('.');
+                    path.push_str(key);
+                    self.find(path, value);
+                    path.truncate(before);
+                }
+            }
+            _ => {}
         }
-        Value::Map(entries) => {
-            entries.iter().for_each(|(key, value)| texts_with_lines(&format!("{path}.{key}"), value, found));
-        }
-        _ => {}
     }
 }
 

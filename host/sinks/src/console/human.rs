@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use weir_record::time::format_rfc3339;
 use weir_record::{Level, Record, Value, write_json_value};
 
-use super::fold::{is_multiline, push_folded, push_left_out, texts_with_lines};
+use super::fold::{TextsWithLines, is_multiline, push_folded, push_left_out};
 use crate::limits;
 use crate::text::{escaped, is_head, needs_escape, push_escaped, push_escaped_json, push_value};
 
@@ -61,12 +61,12 @@ impl HumanStyle {
         let message = head.message.trim_end_matches(['\r', '\n']);
         let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
         push_escaped(first.trim_end_matches('\r'), out);
-        let mut below = Vec::new();
+        let mut below = TextsWithLines::default();
         // Most records have none and are not searched.
         let has_lines = record.as_bytes().contains(&b'\n');
         for (key, value) in record.entries().filter(|(key, _)| !is_head(key)) {
             if has_lines {
-                texts_with_lines(key, value, &mut below);
+                below.find(&mut key.to_string(), value);
             }
             if value.as_str().is_some_and(is_multiline) {
                 continue;
@@ -78,9 +78,13 @@ impl HumanStyle {
         if !rest.is_empty() {
             self.push_lines(rest, INDENT, out);
         }
-        for (name, text) in below {
+        for (name, text) in below.shown {
             out.extend_from_slice(format!("\n{INDENT}{dim}{}:{reset}", escaped(&name)).as_bytes());
             self.push_lines(text.trim_end_matches(['\r', '\n']), &INDENT.repeat(2), out);
+        }
+        if below.left_out > 0 {
+            out.extend_from_slice(format!("\n{INDENT}").as_bytes());
+            push_left_out(below.left_out, "texts", out);
         }
     }
 

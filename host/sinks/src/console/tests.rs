@@ -113,6 +113,17 @@ fn a_long_stack_trace_is_cut_with_a_mark() {
 }
 
 #[test]
+fn of_many_texts_with_lines_the_last_are_counted() {
+    let texts = with("traces", |out| {
+        write::array_header(out, limits::CONSOLE_TEXTS as u32 + 3);
+        (0..limits::CONSOLE_TEXTS + 3).for_each(|_| write::str(out, "first\nsecond"));
+    });
+    let text = shown(&human(false), &texts);
+    assert!(text.contains("\n    traces[99]:\n        first\n        second\n"), "{text}");
+    assert!(text.ends_with("\n    … 3 more texts\n"), "{text}");
+}
+
+#[test]
 fn long_nested_values_are_folded_with_a_count_of_the_rest() {
     let folded = |record: &[u8]| {
         let text = shown(&human(false), record);

@@ -20,7 +20,6 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-use async_trait::async_trait;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,10 +29,11 @@ use weir_record::Record;
 use self::entry::Labels;
 use crate::limits;
 use crate::post::{
-    Answer, Body, BodyOptions, Connection, Encoding, Origin, Poster, Protocol, Server, Shape, record_id, secret_header,
+    Answer, Body, BodyOptions, Connection, Encoding, Origin, PostSink, Protocol, Server, Shape, record_id,
+    secret_header,
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
-use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
+use crate::sink::{Batching, Position, Sink, SinkError};
 use crate::units::TimeSpan;
 
 /// The kind's entry in the registry.
@@ -159,11 +159,9 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         max_bytes: limits::DATADOG_BYTES,
         max_records: options.batch,
     };
-    Ok(Box::new(DatadogSink {
-        batching: Batching { records: options.batch, linger: options.linger.duration() },
-        protocol: DatadogProtocol { journal: context.journal_id.clone(), labels: labels(&options), headers },
-        poster: Poster::new(server, bodies),
-    }))
+    let batching = Batching { records: options.batch, linger: options.linger.duration() };
+    let protocol = DatadogProtocol { journal: context.journal_id.clone(), labels: labels(&options), headers };
+    Ok(Box::new(PostSink::new(batching, protocol, server, bodies)))
 }
 
 fn labels(options: &DatadogOptions) -> Labels {
@@ -179,12 +177,6 @@ fn labels(options: &DatadogOptions) -> Labels {
         hostname: given(&options.hostname),
         record_id: options.record_id.clone(),
     }
-}
-
-struct DatadogSink {
-    batching: Batching,
-    protocol: DatadogProtocol,
-    poster: Poster,
 }
 
 struct DatadogProtocol {
@@ -209,28 +201,5 @@ impl Protocol for DatadogProtocol {
             }
             _ => server.refused(answer),
         }
-    }
-}
-
-#[async_trait]
-impl Sink for DatadogSink {
-    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
-        Ok(None)
-    }
-
-    fn batching(&self) -> Batching {
-        self.batching
-    }
-
-    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.poster.deliver(&self.protocol, batches, Origin::Own).await
-    }
-
-    async fn flush(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.poster.deliver(&self.protocol, batches, Origin::Copy).await
     }
 }

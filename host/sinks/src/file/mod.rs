@@ -226,6 +226,7 @@ impl FileSink {
             root: template.root().into(),
             open_files: options.open_files,
             max_new_files: options.max_new_files,
+            retention: options.retention.map(TimeSpan::duration),
         };
         Ok(FileSink {
             name: name.into(),
@@ -342,6 +343,13 @@ impl Sink for FileSink {
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         self.position()
+    }
+
+    async fn maintain(&mut self) -> Result<bool, SinkError> {
+        if self.store.has_expired() {
+            self.position()?;
+        }
+        Ok(false)
     }
 
     async fn erase(&mut self, erasure: &Erasure, last_sequence: u64) -> Result<Erased, SinkError> {

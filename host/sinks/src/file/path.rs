@@ -96,7 +96,7 @@ impl PathTemplate {
     }
 
     /// Appends a key for the path: equal keys mean equal paths. Much cheaper than the path itself; for a template with
-    /// a time alone, only the record's time is read.
+    /// a time alone, only the record's time is read. As in the path, no value takes more than its maximum length.
     pub fn push_key(&self, record: Record<'_>, out: &mut Vec<u8>) {
         if let Some(step_ns) = self.step_ns {
             out.extend_from_slice(&record.timestamp().div_euclid(step_ns).to_le_bytes());
@@ -113,6 +113,7 @@ impl PathTemplate {
                     }
                 }
             }
+            out.truncate(before + limits::PATH_VALUE_BYTES);
             // Lengths separate adjacent values.
             out.extend_from_slice(&(out.len() - before).to_le_bytes());
         }
@@ -218,6 +219,13 @@ pub fn neighbour_path(path: &Path, sink: &str) -> PathBuf {
     let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
     let room = limits::PATH_COMPONENT_BYTES.saturating_sub(sink.len() + ending.len() + 1);
     path.with_file_name(format!("{}.{sink}{ending}", cut(stem, room)))
+}
+
+/// True if a name in a path has the maximum length, and may have lost its end, with the time in it: then lines of all
+/// times may be in the file.
+pub fn may_be_cut(path: &Path) -> bool {
+    // Names are cut between characters, which have up to 4 bytes.
+    path.iter().any(|name| name.len() > limits::PATH_COMPONENT_BYTES - 4)
 }
 
 fn parse_pieces(template: &str, started_ns: i64) -> Result<Vec<Piece>, String> {
@@ -453,6 +461,22 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_has_lost_its_day_is_known() {
+        let days = |value: &str, sink: Option<&str>| {
+            let template = PathTemplate::parse("{a}_{a}_%Y-%m-%d.log", Path::new("/"), 0).expect("a template");
+            [0, DAY_NS].map(|at| {
+                let path = template.render(Record::new(&record_at(at, &[("a", value)], &[])));
+                sink.map_or(path.clone(), |sink| neighbour_path(&path, sink))
+            })
+        };
+        for (letter, times, sink) in [("x", 100, None), ("é", 48, None), ("x", 90, Some("a-long-name"))] {
+            let [one, next] = days(&letter.repeat(times), sink);
+            assert!(one == next && may_be_cut(&one), "{one:?}");
+        }
+        assert!(!may_be_cut(&days(&"x".repeat(90), None)[0]));
+    }
+
+    #[test]
     fn equal_keys_mean_equal_paths_and_different_values_different_keys() {
         for (template, apart_ns) in
             [("%Y/%m.log", 86_400_000_000_000), ("%H:%M.log", 60_000_000_000), ("%s.log", 1_000_000_000)]
@@ -476,6 +500,9 @@ mod tests {
             key
         };
         assert_ne!(key("xy", "z"), key("x", "yz"));
+        let long = "é".repeat(limits::PATH_VALUE_BYTES);
+        assert_eq!(key(&long, "z"), key(&format!("{long}x"), "z"));
+        assert!(key(&long, &long).len() < 3 * limits::PATH_VALUE_BYTES, "keys are kept");
     }
 
     #[test]

@@ -41,6 +41,9 @@
 //! Before files are rewritten to erase lines (`erase.rs`), every file is restored to the position, and a position is
 //! written that lists none ([`Store::release`]): no length of a file before matters then.
 //!
+//! A file past its retention is released at the next position, and only then removed (`tidy.rs`): what is written to an
+//! open file after its name was removed is lost.
+//!
 //! If an operator moves or deletes a file, it is released at the next position and created again; a file that became
 //! shorter than its position is left as it is, with a warning.
 
@@ -49,10 +52,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::file_list::{FileEntry, FileList};
 use super::records::{self, ListedFile, PositionRecord};
 use super::rotate;
+use super::tidy::is_too_old;
 use crate::disk::{Disk, DiskError};
 use crate::limits;
 use crate::owners::{Claimant, Files, Owner};
@@ -122,6 +127,8 @@ pub struct StoreOptions {
     pub open_files: usize,
     /// How many files values of records may create per day.
     pub max_new_files: usize,
+    /// How long after its last change a file is released, to be removed.
+    pub retention: Option<Duration>,
 }
 
 /// The files of one sink and their position.
@@ -419,6 +426,12 @@ impl Store {
         self.listed.len() >= limits::LISTED_FILES
     }
 
+    /// True if a file is past its retention, and a position would release it.
+    pub fn has_expired(&self) -> bool {
+        let now = SystemTime::now();
+        self.listed.keys().any(|path| is_too_old(path, self.options.retention, now))
+    }
+
     /// Rule 2: makes everything durable and records that the files contain frames up to `sequence` (`None`: up to the
     /// journal's cursor). Returns true if files were rotated since the last position.
     pub fn position(&mut self, sequence: Option<u64>) -> Result<bool, StoreError> {
@@ -430,7 +443,8 @@ impl Store {
             self.disk.sync_folder(folder)?;
         }
         self.folders.clear();
-        self.open.retain(|path, open| is_still(path, &open.file));
+        let (retention, now) = (self.options.retention, SystemTime::now());
+        self.open.retain(|path, open| is_still(path, &open.file) && !is_too_old(path, retention, now));
         for path in self.options.owner.reserved_by_others(self.open.keys()) {
             self.open.remove(&path);
         }

@@ -436,3 +436,23 @@ fn retention_removes_only_the_sinks_own_files() {
     job.once(SystemTime::now() + std::time::Duration::from_secs(7200));
     assert_eq!(place.files(), ["logs/foreign.txt", "logs/sub/a.log"]);
 }
+
+#[tokio::test]
+async fn retention_removes_a_file_only_after_the_sink_has_released_it_and_no_line_is_lost() {
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+    let place = Place::new();
+    let mut sink = place.sink(json!({ "path": "out.log", "retention": "1h" }), Disk::default());
+    sink.start(0).await.expect("starts");
+    deliver(&mut sink, 1, 1, &ten, &[1]).await.expect("delivers");
+    let job = TidyJob { max_age: Some(HOUR), claimant: sink.store.claimant(), ..tidy(&place) };
+    job.once(SystemTime::now() + 2 * HOUR);
+    deliver(&mut sink, 2, 2, &ten, &[2]).await.expect("delivers");
+    assert_eq!(numbers(&place.content("out.log")), (0..20).collect::<Vec<_>>(), "it is open");
+    let file = File::options().write(true).open(place.path("out.log")).expect("there");
+    file.set_modified(SystemTime::now() - 2 * HOUR).expect("writable");
+    assert_eq!(sink.maintain().await, Ok(false));
+    job.once(SystemTime::now());
+    assert_eq!(place.files(), Vec::<String>::new(), "nothing has arrived for long");
+    deliver(&mut sink, 3, 3, &ten, &[3]).await.expect("delivers");
+    assert_eq!(numbers(&place.content("out.log")), (20..30).collect::<Vec<_>>());
+}

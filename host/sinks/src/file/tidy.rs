@@ -1,7 +1,8 @@
 //! Compresses rotated files and removes old ones on a dedicated thread; delivery never waits for it.
 //!
 //! It touches only files that are in this sink's file list and that no other sink has claimed since, and never a
-//! rotation that a crash might still undo. Failures are logged and retried the next time.
+//! rotation that a crash might still undo. A file that the sink may still write to is not removed: the sink releases it
+//! once it is past its retention. Failures are logged and retried the next time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -103,9 +104,8 @@ impl TidyJob {
                 if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.belongs_to_other(&path) {
                     continue;
                 }
-                if self.is_too_old(&path, now) {
-                    tracing::info!(sink = self.sink, file = %path.display(), "removing a file past its retention");
-                    self.attempt("remove", &path, || fs::remove_file(&path));
+                if is_too_old(&path, self.max_age, now) {
+                    self.claimant.unless_claimed(&path, || self.remove_if_too_old(&path, now));
                 } else if let Some(live) = &entry.live {
                     rotated.entry(live.clone()).or_default().push((path, compressed));
                 }
@@ -131,10 +131,12 @@ impl TidyJob {
         }
     }
 
-    fn is_too_old(&self, path: &Path, now: SystemTime) -> bool {
-        let Some(max_age) = self.max_age else { return false };
-        let changed = fs::metadata(path).and_then(|found| found.modified());
-        changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > max_age))
+    fn remove_if_too_old(&self, path: &Path, now: SystemTime) {
+        // Asked again: the sink may have written to it since.
+        if is_too_old(path, self.max_age, now) {
+            tracing::info!(sink = self.sink, file = %path.display(), "removing a file past its retention");
+            self.attempt("remove", path, || fs::remove_file(path));
+        }
     }
 
     fn attempt(&self, action: &str, path: &Path, work: impl FnOnce() -> io::Result<()>) {
@@ -144,6 +146,13 @@ impl TidyJob {
             tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file that is no longer written: {error}");
         }
     }
+}
+
+/// True if a file was last changed longer ago than this.
+pub fn is_too_old(path: &Path, max_age: Option<Duration>, now: SystemTime) -> bool {
+    let Some(max_age) = max_age else { return false };
+    let changed = fs::metadata(path).and_then(|found| found.modified());
+    changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > max_age))
 }
 
 /// True for a regular file, and not for a link to one.

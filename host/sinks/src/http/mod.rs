@@ -36,7 +36,6 @@ mod tests;
 #[cfg(test)]
 mod tls_tests;
 
-use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use weir_document::Secret;
 use weir_record::{Record, write_json};
@@ -44,10 +43,10 @@ use weir_record::{Record, write_json};
 use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
 use self::template::{Header, Request};
 use crate::post::{
-    Answer, Body, BodyOptions, Origin, Poster, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
+    Answer, Body, BodyOptions, Origin, PostSink, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
-use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
+use crate::sink::{Batching, Position, Sink, SinkError};
 
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -81,39 +80,28 @@ const COPY: &str = "+copy";
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: HttpOptions = options(name, given)?;
-    let sink = HttpSink::new(name, options, context).map_err(|error| format!("sink `{name}`: {error}"))?;
+    let sink = post_sink(name, options, context).map_err(|error| format!("sink `{name}`: {error}"))?;
     Ok(Box::new(sink))
 }
 
-struct HttpSink {
-    batching: Batching,
-    protocol: HttpProtocol,
-    poster: Poster,
-}
-
-impl HttpSink {
-    fn new(name: &str, options: HttpOptions, context: &BuildContext) -> Result<HttpSink, String> {
-        let url = options.url.as_ref().map(Secret::expose).filter(|url| !url.is_empty());
-        let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
-        check_bounds(&options)?;
-        let server = options.connection.server(name, url)?;
-        let bodies = BodyOptions {
-            shape: match options.format {
-                Format::Json => Shape::JsonArray,
-                Format::Ndjson => Shape::JsonLines,
-                Format::Msgpack => Shape::MsgpackArray,
-            },
-            encoding: options.compression,
-            // At most 64 MiB.
-            max_bytes: options.max_body.bytes() as usize,
-            max_records: options.batch,
-        };
-        Ok(HttpSink {
-            batching: Batching { records: options.batch, linger: options.linger.duration() },
-            protocol: HttpProtocol::new(name, options, context)?,
-            poster: Poster::new(server, bodies),
-        })
-    }
+fn post_sink(name: &str, options: HttpOptions, context: &BuildContext) -> Result<PostSink<HttpProtocol>, String> {
+    let url = options.url.as_ref().map(Secret::expose).filter(|url| !url.is_empty());
+    let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
+    check_bounds(&options)?;
+    let server = options.connection.server(name, url)?;
+    let bodies = BodyOptions {
+        shape: match options.format {
+            Format::Json => Shape::JsonArray,
+            Format::Ndjson => Shape::JsonLines,
+            Format::Msgpack => Shape::MsgpackArray,
+        },
+        encoding: options.compression,
+        // At most 64 MiB.
+        max_bytes: options.max_body.bytes() as usize,
+        max_records: options.batch,
+    };
+    let batching = Batching { records: options.batch, linger: options.linger.duration() };
+    Ok(PostSink::new(batching, HttpProtocol::new(name, options, context)?, server, bodies))
 }
 
 struct HttpProtocol {
@@ -208,28 +196,5 @@ impl Protocol for HttpProtocol {
                 .retry_with_advice(answer, "redirects are not followed: set `url` to the address that it leads to");
         }
         server.retry_later(answer)
-    }
-}
-
-#[async_trait]
-impl Sink for HttpSink {
-    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
-        Ok(None)
-    }
-
-    fn batching(&self) -> Batching {
-        self.batching
-    }
-
-    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.poster.deliver(&self.protocol, batches, Origin::Own).await
-    }
-
-    async fn flush(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.poster.deliver(&self.protocol, batches, Origin::Copy).await
     }
 }

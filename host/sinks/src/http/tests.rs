@@ -11,6 +11,7 @@ use weir_record::{Aliases, Batch, Defaults, Level};
 use super::*;
 use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, State, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next, SMALL_BODY};
+use crate::sink::Delivered;
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record};
 
 fn built(given: Value) -> Result<Box<dyn Sink>, String> {

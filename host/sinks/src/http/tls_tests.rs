@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::servers::certificates::certificates;
 use crate::servers::intake::{Intake, Kind as Intakes, Stream};
+use crate::sink::Delivered;
 use crate::testing::{frame, numbered};
 
 fn intake(folder: &Path, name: &str, asks_for_client: bool) -> Intake {

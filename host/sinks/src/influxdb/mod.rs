@@ -8,11 +8,12 @@
 //! | `point.rs` | points from records: from measurements, and from ordinary logs by a mapping |
 //! | `line.rs` | the line protocol: names, values, escaping |
 //!
-//! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, complete when the server has
-//! answered 2xx. A request without an answer is sent again, and so are the deliveries of about the last second before
-//! Weir was killed. The repeated points are identical byte for byte, and InfluxDB keeps one point per series and time.
-//! (VictoriaMetrics keeps both unless it runs with `-dedup.minScrapeInterval`; and it answers before it has written
-//! anything, so `kill -9` of *it* loses what it accepted in its last seconds.)
+//! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, or several if it is large, and
+//! complete when the server has answered all of them with 2xx. A request without an answer is sent again, and so are the
+//! deliveries of about the last second before Weir was killed. The repeated points are identical byte for byte, and
+//! InfluxDB keeps one point per series and time. (VictoriaMetrics keeps both unless it runs with
+//! `-dedup.minScrapeInterval`; and it answers before it has written anything, so `kill -9` of *it* loses what it
+//! accepted in its last seconds.)
 //!
 //! # Points of the same series and time
 //! InfluxDB treats them as one point and keeps the one written last. For measurements that is intended: a value that is
@@ -342,6 +343,16 @@ struct InfluxSink {
     names_org: bool,
 }
 
+impl InfluxSink {
+    async fn post(&mut self, lines: Vec<u8>) -> Result<(), SinkError> {
+        let answer = self.server.post(self.headers.clone(), self.encoding.apply(lines)?).await?;
+        match answer.is_success() {
+            true => Ok(()),
+            false => Err(answer::refused(&self.server, self.version, self.names_org, &answer)),
+        }
+    }
+}
+
 #[async_trait]
 impl Sink for InfluxSink {
     async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
@@ -354,17 +365,24 @@ impl Sink for InfluxSink {
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
         let mut body = Vec::with_capacity(batches.iter().map(|frame| frame.batch.byte_len() / 2).sum());
-        for (at, record) in batches.iter().flat_map(Selected::iter) {
-            self.points.push(at, record, &mut body);
+        let mut rejected = Vec::new();
+        for frame in batches {
+            for n in 0..frame.len() {
+                let (at, record) = frame.nth(n);
+                if !self.points.push(at, record, &mut body) {
+                    let most = limits::INFLUX_LINE_BYTES >> 20;
+                    rejected.push((at, format!("its point would take more than {most} MiB; set `fields`")));
+                }
+                // If a later request fails, these points are sent again, which changes nothing.
+                if body.len() >= limits::INFLUX_BODY_BYTES {
+                    self.post(std::mem::take(&mut body)).await?;
+                }
+            }
         }
-        if body.is_empty() {
-            return Ok(Delivered::default());
+        if !body.is_empty() {
+            self.post(body).await?;
         }
-        let answer = self.server.post(self.headers.clone(), self.encoding.apply(body)?).await?;
-        if answer.is_success() {
-            return Ok(Delivered::default());
-        }
-        Err(answer::refused(&self.server, self.version, self.names_org, &answer))
+        Ok(Delivered { rejected, durable: None })
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

@@ -70,8 +70,8 @@ impl Points {
         })
     }
 
-    /// Appends the record's line; nothing if it makes no point.
-    pub fn push(&mut self, at: Position, record: Record<'_>, out: &mut Vec<u8>) {
+    /// Appends the record's line; nothing if it makes no point. False, and nothing, if the line would be too long.
+    pub fn push(&mut self, at: Position, record: Record<'_>, out: &mut Vec<u8>) -> bool {
         let begin = out.len();
         let measured = match (record.get("measurement"), record.get("fields")) {
             (Some(Value::Str(name)), Some(Value::Map(fields))) if !name.is_empty() => Some((name, fields)),
@@ -84,7 +84,11 @@ impl Points {
         if !some {
             out.truncate(begin);
             self.skipped.increment(1);
-            return;
+            return true;
+        }
+        if out.len() - begin > limits::INFLUX_LINE_BYTES {
+            out.truncate(begin);
+            return false;
         }
         let apart = match self.keep_apart {
             KeepApart::All => true,
@@ -95,6 +99,7 @@ impl Points {
         let time = self.time(at, record.timestamp(), apart);
         weir_record::write_json_value(Value::Int(time), out);
         out.push(b'\n');
+        true
     }
 
     /// The time to send.
@@ -125,6 +130,7 @@ impl Points {
     }
 
     fn push_mapped(&mut self, record: Record<'_>, out: &mut Vec<u8>) -> bool {
+        let most = out.len() + limits::INFLUX_LINE_BYTES;
         self.scratch.clear();
         match record.get(&self.measurement) {
             Some(Value::Nil | Value::Map(_) | Value::Array(_)) | None => {}
@@ -147,7 +153,7 @@ impl Points {
                     }
                 }
             }
-            None => self.push_numbers("", record.map(), limits::INFLUX_DEPTH, &mut first, out),
+            None => self.push_numbers(&mut String::new(), record.map(), limits::INFLUX_DEPTH, most, &mut first, out),
         }
         if let Some(count) = self.count.take() {
             self.push_field(&count, Value::Int(1), &mut first, out);
@@ -157,20 +163,36 @@ impl Points {
         !first
     }
 
-    /// Appends every number of a map and its nested maps, named by its path.
-    fn push_numbers(&mut self, prefix: &str, map: Map<'_>, depth: usize, first: &mut bool, out: &mut Vec<u8>) {
+    /// Appends every number of a map and its nested maps, named by its path, until `out` has more than `most` bytes: each
+    /// name repeats the names of the maps around it.
+    fn push_numbers(
+        &mut self,
+        path: &mut String,
+        map: Map<'_>,
+        depth: usize,
+        most: usize,
+        first: &mut bool,
+        out: &mut Vec<u8>,
+    ) {
+        let before = path.len();
         for (key, value) in map.iter() {
             match value {
+                _ if out.len() > most => return,
                 // The record's own time is the point's time.
-                _ if prefix.is_empty() && key == "timestamp" => {}
+                _ if before == 0 && key == "timestamp" => {}
                 Value::Int(_) | Value::UInt(_) | Value::Float(_) => {
-                    self.push_field(&format!("{prefix}{key}"), value, first, out);
+                    path.push_str(key);
+                    self.push_field(path, value, first, out);
                 }
-                Value::Map(inner) if depth > 0 => {
-                    self.push_numbers(&format!("{prefix}{key}."), inner, depth - 1, first, out);
+                // Below a longer path, all names would be cut to the same one.
+                Value::Map(inner) if depth > 0 && before + key.len() < limits::INFLUX_NAME_BYTES => {
+                    path.push_str(key);
+                    path.push('.');
+                    self.push_numbers(path, inner, depth - 1, most, first, out);
                 }
                 _ => {}
             }
+            path.truncate(before);
         }
     }
 
@@ -303,6 +325,17 @@ mod tests {
             {"measurement":"m","fields":{"":1}},{"message":"a","n":1}]"#;
         let lines = lines(&mut points(json!({})), records);
         assert_eq!(lines.lines().count(), 1, "{lines}");
+    }
+
+    #[test]
+    fn numbers_below_a_path_longer_than_any_name_are_left_out() {
+        let record = |bytes| format!(r#"{{"message":"m","{}":{{"b":2}},"n":1}}"#, "k".repeat(bytes));
+        let fields = |bytes| {
+            let line = lines(&mut points(json!({})), &record(bytes));
+            line.split(' ').nth(1).map(str::to_owned).expect("fields")
+        };
+        assert_eq!(fields(3), "kkk.b=2i,n=1i");
+        assert_eq!(fields(limits::INFLUX_NAME_BYTES), "n=1i");
     }
 
     #[test]

@@ -131,6 +131,17 @@ async fn a_refused_point_is_rejected_and_the_others_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn a_record_whose_point_would_be_many_times_as_long_is_refused_and_not_sent() {
+    let numbers: Vec<String> = (0..5000).map(|n| format!("\"{n}\":1")).collect();
+    let record = format!(r#"{{"message":"m","{}":{{{}}}}}"#, "k".repeat(1000), numbers.join(","));
+    // Nobody is there.
+    let mut sink = built(&json!({ "url": "http://localhost:1", "database": "logs" }));
+    let delivered = sink.deliver(&[frame(1, batch(&record))]).await.expect("nothing is sent");
+    assert_eq!(delivered.rejected.len(), 1);
+    assert!(delivered.rejected[0].1.contains("4 MiB"), "{delivered:?}");
+}
+
+#[tokio::test]
 async fn a_missing_database_and_a_stopped_server_are_retried() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut influx = Influx::start(folder.path());

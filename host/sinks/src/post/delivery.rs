@@ -3,13 +3,14 @@
 
 use std::ops::RangeInclusive;
 
+use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 use weir_record::Record;
 
 use super::body::{Body, BodyBuilder, BodyLimit, Shape};
 use super::options::Encoding;
 use super::server::{Answer, Server};
-use crate::sink::{Delivered, Position, Selected, SinkError};
+use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Size;
 
 /// Whether records are the sink's own, or copies for a sink that it stands in for.
@@ -38,8 +39,45 @@ pub(crate) struct BodyOptions {
     pub max_records: usize,
 }
 
+/// A sink that posts its records as a protocol says.
+pub(crate) struct PostSink<P> {
+    batching: Batching,
+    protocol: P,
+    poster: Poster,
+}
+
+impl<P: Protocol> PostSink<P> {
+    /// Opens nothing.
+    pub fn new(batching: Batching, protocol: P, server: Server, bodies: BodyOptions) -> PostSink<P> {
+        PostSink { batching, protocol, poster: Poster::new(server, bodies) }
+    }
+}
+
+#[async_trait]
+impl<P: Protocol + Send> Sink for PostSink<P> {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+
+    fn batching(&self) -> Batching {
+        self.batching
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        self.poster.deliver(&self.protocol, batches, Origin::Own).await
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        self.poster.deliver(&self.protocol, batches, Origin::Copy).await
+    }
+}
+
 /// Posts deliveries to a server.
-pub(crate) struct Poster {
+struct Poster {
     server: Server,
     bodies: BodyOptions,
     limit: BodyLimit,
@@ -47,14 +85,13 @@ pub(crate) struct Poster {
 }
 
 impl Poster {
-    /// Opens nothing.
-    pub fn new(server: Server, bodies: BodyOptions) -> Poster {
+    fn new(server: Server, bodies: BodyOptions) -> Poster {
         Poster { server, bodies, limit: BodyLimit::new(bodies.max_bytes), accepted: Accepted::default() }
     }
 
     /// Posts all records of a delivery that the server has not accepted in an earlier attempt. A record that fits into
     /// no body is rejected.
-    pub async fn deliver(
+    async fn deliver(
         &mut self,
         protocol: &impl Protocol,
         batches: &[Selected],

@@ -13,6 +13,6 @@ mod options;
 mod server;
 
 pub(crate) use body::{Body, Shape, push_json_id, push_msgpack_id, record_id};
-pub(crate) use delivery::{BodyOptions, Origin, Poster, Protocol};
+pub(crate) use delivery::{BodyOptions, Origin, PostSink, Protocol};
 pub(crate) use options::{Connection, Encoding, Tls, basic_auth, secret_header};
 pub(crate) use server::{Answer, Server};

@@ -183,7 +183,12 @@ impl Fallback {
             let Some(last) = entries.last().map(|entry| entry.sequence) else { continue };
             let frames: Vec<Selected> = entries.iter().filter_map(|entry| self.marked(entry)).collect();
             if !frames.is_empty() {
-                carried += self.hand_over(&frames, last_resort).await;
+                let taken = self.hand_over(&frames, last_resort).await;
+                if taken == 0 && *self.stop.borrow() != Stop::No {
+                    // A sink that was asked may have been about to take them. The next run asks again.
+                    return Ok(carried);
+                }
+                carried += taken;
             }
             reader.commit(last);
         }

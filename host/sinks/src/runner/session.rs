@@ -111,7 +111,12 @@ impl Runner {
     /// Runs until stopped. Returns the error that prevented a complete delivery.
     pub async fn run(mut self) -> Option<String> {
         let error = loop {
-            let (error, asked) = match self.session().await {
+            let end = self.session().await;
+            if matches!(end, SessionEnd::Error(_)) {
+                // A flush would make half a delivery durable. The next start undoes it and reports what the sink has.
+                self.undurable_since = None;
+            }
+            let (error, asked) = match end {
                 SessionEnd::Stopped => break None,
                 SessionEnd::Erase(request) => {
                     self.erase(*request).await;

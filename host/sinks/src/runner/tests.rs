@@ -186,6 +186,26 @@ async fn a_sink_that_is_down_or_has_failed_is_held_as_well() {
 }
 
 #[tokio::test]
+async fn a_sink_held_after_a_failed_delivery_makes_no_part_of_it_durable() {
+    let queues = FallbackQueues::default();
+    let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
+    let running = bench.spawn_as(RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() }, &queues);
+    append(&bench.journal, &numbered(0..3));
+    eventually("delivered, and probably not durable", || bench.took().len() == 3).await;
+    bench.seen.lock().expect("not poisoned").script = retry(1000);
+    append(&bench.journal, &numbered(3..6));
+    eventually("it fails", || running.status().errors >= 1).await;
+    let flushes = || bench.seen.lock().expect("not poisoned").flushes;
+    let before = flushes();
+    let query = Query::parse("anything", None).expect("a query");
+    let erasure = Erasure::new(query, false, Instant::now() + Duration::from_secs(600));
+    let held = queues.hold("scripted", &erasure).await.expect("held");
+    assert_eq!(held.erase(0).await, Ok(Erased::OutOfReach(None)));
+    assert_eq!(flushes(), before);
+    drop(running);
+}
+
+#[tokio::test]
 async fn frames_taken_without_an_answer_do_not_count_as_lost_by_the_journal() {
     let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
     bench.seen.lock().expect("not poisoned").script.push_back(SinkError::Retry("no answer to the commit".into()));
@@ -436,6 +456,21 @@ async fn a_failing_sinks_records_go_to_its_fallback_and_later_to_the_sink_itself
     assert!(standby.lock().expect("not poisoned").took.is_empty());
     assert_eq!(running.stop().await.error, None);
     standing.stop().await;
+}
+
+#[tokio::test]
+async fn copies_that_nobody_took_before_the_stop_are_left_for_the_next_run() {
+    let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    let queues = FallbackQueues::default();
+    let mut standby = queues.open("standby");
+    let fallback = vec!["standby".into()];
+    let running = bench.spawn_as(RunnerOptions { name: "scripted".into(), fallback, ..Default::default() }, &queues);
+    let unanswered = standby.recv().await.expect("it is asked");
+    running.stop().await;
+    drop(unanswered);
+    let second = bench.journal.readers().into_iter().find(|reader| reader.name == fallback_reader("scripted"));
+    assert!(second.is_some_and(|reader| !reader.open && reader.committed == 0));
 }
 
 #[tokio::test]

@@ -20,11 +20,11 @@
 //! # Durability
 //! WAL mode with `synchronous = NORMAL`: a commit is visible to readers at once and survives a crash of the process,
 //! but a power cut may lose the last commits, whole and in order, with their cursor. That is harmless as long as the
-//! journal still has those frames. So the journal's cursor follows only a *flush*, at most a second later: one small
-//! transaction committed with `synchronous = FULL`. Its commit fsyncs the WAL, which is one file, so every earlier
-//! commit is durable too; frames that a checkpoint has moved out of the WAL were fsynced with the database before the
-//! WAL was reused. The flush changes a counter, since SQLite does not write an unchanged page, and a commit without a
-//! page does not sync. Compared with `FULL` for every commit, this saves one fsync per delivery.
+//! journal still has those frames. So the journal's cursor follows only a *flush*, at a start and at most a second
+//! later: one small transaction committed with `synchronous = FULL`. Its commit fsyncs the WAL, which is one file, so
+//! every earlier commit is durable too; frames that a checkpoint has moved out of the WAL were fsynced with the
+//! database before the WAL was reused. The flush changes a counter, since SQLite does not write an unchanged page, and
+//! a commit without a page does not sync. Compared with `FULL` for every commit, this saves one fsync per delivery.
 //!
 //! A frame may be delivered in parts (when the runner searches for a record that SQLite rejects). The cursor then names
 //! the part, and after a crash delivery resumes within the frame.
@@ -356,6 +356,10 @@ impl Sink for SqliteSink {
         let held = self.read_state(&mut connection, last_sequence).await?;
         self.connection = Some(connection);
         self.durable = 0;
+        if held.is_some() {
+            // The journal's cursor follows this position at once.
+            self.flush().await?;
+        }
         Ok(held)
     }
 

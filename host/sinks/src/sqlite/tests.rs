@@ -135,8 +135,10 @@ async fn after_a_crash_the_cursor_and_the_rows_agree() {
     }
     // Dropped without a flush, as a killed process would.
     drop(sink);
+    let before = place.ask("SELECT flushes FROM weir_cursor");
     let mut sink = place.sink(json!({}));
     assert_eq!(sink.start(100).await, Ok(Some(4)));
+    assert_ne!(place.ask("SELECT flushes FROM weir_cursor"), before, "the journal may forget what it is told");
     // If the journal offers held records again, nothing is duplicated.
     for sequence in 3..=5 {
         sink.deliver(&[frame(sequence, numbered(sequence * 10..sequence * 10 + 10))]).await.expect("delivers");

@@ -22,7 +22,7 @@ use super::saved::Saved;
 use crate::disk::DiskError;
 use crate::file::Rewrites;
 use crate::file::file_list::{FileEntry, FileList};
-use crate::file::path::{PathTemplate, neighbour_path};
+use crate::file::path::{PathTemplate, may_be_cut, neighbour_path};
 use crate::file::rotate::{COMPRESSED, with_ending};
 use crate::limits;
 
@@ -241,7 +241,8 @@ impl Catalog {
         let ms = record.map_or(0, |record| record.timestamp().max(0) / 1_000_000).unsigned_abs();
         let time = ms.min((1 << TIME_BITS) - 1);
         let number = (time << (HASH_BITS + OFFSET_BITS)) | (hash << OFFSET_BITS);
-        let range = record.and_then(|record| self.template.range(record, |path| self.is_written_to(path, live)));
+        let dated = record.filter(|_| !may_be_cut(live));
+        let range = dated.and_then(|record| self.template.range(record, |path| self.is_written_to(path, live)));
         Ok(Some(First { number, range }))
     }
 

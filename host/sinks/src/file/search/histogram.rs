@@ -215,7 +215,9 @@ impl Counting {
                 Some(known) => *known,
                 None => {
                     let key = self.key(at, level, source);
-                    self.heads.insert(bytes.to_vec(), key);
+                    if self.heads.len() < limits::FILE_SEARCH_HEADS && bytes.len() <= limits::SEARCH_KEY_BYTES {
+                        self.heads.insert(bytes.to_vec(), key);
+                    }
                     key
                 }
             };

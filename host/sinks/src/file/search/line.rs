@@ -8,7 +8,9 @@ use std::ops::Range;
 use memchr::{memchr, memmem, memrchr};
 use regex::bytes::{Regex, RegexBuilder};
 use weir_query::Query;
-use weir_record::{Aliases, Batch, Defaults, Level, Record, read_json, time};
+use weir_record::{Aliases, Batch, Defaults, Level, Record, read_json_up_to, time};
+
+use crate::limits;
 
 /// No text of a time is longer.
 const MAX_TIME_BYTES: usize = 40;
@@ -85,10 +87,11 @@ impl Parser {
             keeps_routes: true,
         };
         self.batch.clear();
-        if line.first() != Some(&b'{') || !read_json(line, &defaults, &mut self.batch).is_ok_and(|bad| bad.is_empty()) {
+        if line.first() != Some(&b'{') {
             return None;
         }
-        (self.batch.len() == 1).then(|| self.batch.get(0))
+        let bad = read_json_up_to(limits::FILE_LINE_BYTES, line, &defaults, &mut self.batch).ok()?;
+        (bad.is_empty() && self.batch.len() == 1).then(|| self.batch.get(0))
     }
 
     /// The time of a line, mostly without parsing it. `None` if it isn't a record.
@@ -138,4 +141,40 @@ pub fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = &rest[end + 1..];
         Some(line)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_record::limits::MAX_RECORD_BYTES;
+    use weir_record::{write, write_json};
+
+    use super::*;
+    use crate::testing::record;
+
+    #[test]
+    fn a_record_of_the_largest_size_is_read_back_whatever_it_consists_of() {
+        let room = MAX_RECORD_BYTES - 1000;
+        let extensions = |out: &mut Vec<u8>| {
+            write::array_header(out, room as u32 / 3);
+            (0..room / 3).for_each(|_| out.extend_from_slice(&[0xd4, 0x80, 0]));
+        };
+        let bytes = |out: &mut Vec<u8>| write::bin(out, &vec![0; room]);
+        let floats = |out: &mut Vec<u8>| {
+            write::array_header(out, room as u32 / 5);
+            (0..room / 5).for_each(|_| out.extend_from_slice(&[0xca, 0x3d, 0xcc, 0xcc, 0xcd]));
+        };
+        let escaped = |out: &mut Vec<u8>| write::str(out, &"\u{1}".repeat(room));
+        for write_value in [&extensions as &dyn Fn(&mut Vec<u8>), &bytes, &floats, &escaped] {
+            // The value of `x`, an empty text, is the last byte.
+            let mut large = record(&[("message", "mine"), ("x", "")], &[]);
+            large.pop();
+            write_value(&mut large);
+            assert!(large.len() <= MAX_RECORD_BYTES);
+            let mut line = Vec::new();
+            write_json(Record::new(&large), &mut line);
+            assert!(line.len() < limits::FILE_LINE_BYTES, "{} bytes", line.len());
+            let mut parser = Parser::default();
+            assert_eq!(parser.record(&line).map(|record| Record::new(record).message()), Some("mine"));
+        }
+    }
 }
