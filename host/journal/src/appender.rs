@@ -166,6 +166,10 @@ impl Appender {
     /// Copies the records held in frames up to `up_to` into a new frame, so that those frames can be removed. Returns
     /// false if that failed.
     pub(crate) fn copy_held(&mut self, up_to: u64) -> bool {
+        // A frame that waits for its fsync may release what those frames hold: a copy after it would hold that again.
+        if self.waits_for_sync() {
+            self.sync();
+        }
         let holds = self.shared.state().held.up_to(up_to);
         if holds.is_empty() {
             return true;

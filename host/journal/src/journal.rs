@@ -152,12 +152,14 @@ impl Journal {
         })
     }
 
-    /// Waits until all earlier appends are answered.
+    /// Waits until all earlier appends are answered, durable and visible, and [`held`](Self::held) knows what they hold
+    /// and release.
     pub fn settle(&self) {
         reserve::settle(&self.inner.shared);
     }
 
-    /// The records that are held and not released, in the order of their tokens.
+    /// The records that are held and not released, in the order of their tokens. Appends that wait for the next fsync of
+    /// [`SyncMode::Every`](crate::SyncMode) don't count yet.
     pub fn held(&self) -> Vec<Hold> {
         self.inner.shared.state().held.all()
     }
