@@ -92,6 +92,26 @@ fn replayed_records_keep_their_routes_only_with_the_key_of_the_folder() {
     });
 }
 
+#[test]
+fn while_quarantine_fails_nothing_of_a_request_is_stored_so_its_repetition_doubles_nothing() {
+    let home = Home::with("[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n");
+    let router = home.start();
+    let (folder, away) = (home.path("weir-data/quarantine"), home.path("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    let mixed = r#"[{"message":"good"},17]"#;
+    for _ in 0..3 {
+        let answer = post(&router, mixed);
+        assert_eq!(answer.status, 500, "{answer:?}");
+    }
+    std::fs::rename(&away, &folder).unwrap();
+    for body in [mixed, r#"{"message":"last"}"#] {
+        assert_eq!(post(&router, body).status, 200);
+    }
+    let stored = || std::fs::read_to_string(home.path("out.jsonl")).unwrap_or_default();
+    eventually("the last record arrived", || stored().contains("last"));
+    assert_eq!(stored().matches(r#""message":"good""#).count(), 1);
+}
+
 /// The output of a command about the quarantine in a folder.
 fn quarantine(home: &Home, arguments: &[&str]) -> String {
     let output = run(weir().current_dir(home.path("")).arg("quarantine").args(arguments).args(["--data", "weir-data"]));
