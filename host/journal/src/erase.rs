@@ -2,7 +2,7 @@
 //!
 //! A closed segment with something to erase is written again under another name, with the same sequences, times and
 //! counts of records, and then takes the place of the old one by a rename. A crash leaves the old segment or the new
-//! one; an unfinished copy is removed at the next start, like that of a salvage. The segment being written is closed
+//! one; a copy that is not in its place is removed at the next start. The segment being written is closed
 //! first ([`Journal::close_segment`](crate::Journal::close_segment)), so no segment is ever changed in place. If segments
 //! are encrypted, the new one has a key of its own.
 //!
@@ -22,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::limits::MAX_GROUP_BYTES;
 use crate::options::Options;
 use crate::recovery::{check_keys, failed};
-use crate::salvage::{SALVAGED, new_mark};
+use crate::salvage::{ERASED, new_mark};
 use crate::scan::{self, Found, Scan, Step};
 use crate::segment::Segment;
 use crate::state::Shared;
@@ -217,7 +217,7 @@ impl Copy {
         let header = SegmentHeader { mark, ..original.for_copy(&options.keys)? };
         let sealer = header.sealer(&options.keys).map_err(io::Error::other)?;
         let opener = header.opener(&options.keys).map_err(io::Error::other)?;
-        let name = format!("{name}{SALVAGED}");
+        let name = format!("{name}{ERASED}");
         let file = storage.create(&name)?;
         file.append(&mut [IoSlice::new(&header.encode())])?;
         let (segment, group) = (Segment::empty(&header, opener), Group::default());
