@@ -4,7 +4,7 @@
 use std::sync::{Arc, mpsc};
 use weir_journal::simulated::{Simulated, Tear};
 use weir_journal::storage::Storage;
-use weir_journal::{AppendError, Journal, Options};
+use weir_journal::{AppendError, Journal, Options, WhenFull};
 
 fn options() -> Options {
     Options { segment_bytes: 4096, max_size_bytes: 1 << 20, ..Options::default() }
@@ -62,6 +62,20 @@ fn an_active_segment_that_is_removed_is_written_again() {
     assert_eq!(append(&journal, vec![4; 500]), Ok(4));
     let (_, recovery) = Journal::open(Arc::new(disk.power_cut(Tear::Lost)), options()).expect("it is whole");
     assert_eq!(recovery.frames, 4);
+    journal.close();
+}
+
+#[test]
+fn a_segment_that_someone_has_removed_does_not_keep_later_ones_from_being_removed() {
+    let disk = Simulated::new();
+    let options = Options { when_full: WhenFull::DropOldest, max_size_bytes: 16 << 10, ..options() };
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options).expect("the folder is empty");
+    for sequence in 1..=20 {
+        assert_eq!(append(&journal, vec![1; 3000]), Ok(sequence), "the oldest makes room");
+        if sequence == 2 {
+            disk.remove(FIRST).expect("it is there");
+        }
+    }
     journal.close();
 }
 
