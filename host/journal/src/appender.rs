@@ -104,6 +104,8 @@ impl Appender {
         };
         if let (Some(Tail { header, file }), Some(segment)) = (&recovered.tail, recovered.segments.last()) {
             file.sync()?;
+            // The segment's name, too: what is appended to it must not be lost with that.
+            appender.shared.storage.sync_folder()?;
             let sync_off = appender.shared.options.sync == SyncMode::Off;
             let goes_on = (segment.frames > 0 && recovered.next == last + 1)
                 || (segment.frames == 0 && recovered.next == header.first);
