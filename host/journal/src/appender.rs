@@ -124,6 +124,7 @@ impl Appender {
             }
         }
         appender.spare.prepare(&*appender.shared.storage);
+        appender.shared.meters.size(appender.size_bytes);
         Ok(appender)
     }
 
@@ -484,6 +485,7 @@ impl Appender {
         }
         let slowest = saved.cursors.values().map(|stored| stored.committed).min();
         self.remove_up_to(slowest.unwrap_or(0));
+        self.shared.meters.size(self.size_bytes);
         self.shared.meters.readers(&self.shared.state());
     }
 
