@@ -275,18 +275,7 @@ fn segment_entries(
         return Ok(true);
     };
     let mut scan = Scan::new(&*file, &header, keys)?;
-    loop {
-        let found = match scan.step() {
-            Step::Frame(found) => found,
-            Step::End => return Ok(true),
-            Step::Broken(_) => match scan.search() {
-                Some(found) => {
-                    scan.pass(&found);
-                    found
-                }
-                None => return Ok(true),
-            },
-        };
+    while let Some(found) = scan.next_whole() {
         if found.header.sequence <= after {
             continue;
         }
@@ -302,6 +291,7 @@ fn segment_entries(
             return Ok(false);
         }
     }
+    Ok(true)
 }
 
 /// The newest undamaged entries that together contain at least `records` records, oldest first. Reads segments

@@ -12,7 +12,7 @@ use crate::format::{SEGMENT_GAPS, SEGMENT_HEADER_BYTES, SegmentHeader, segment_n
 use crate::frame::FrameHeader;
 use crate::recovery::{failed, segment_names};
 use crate::report::{Damage, SetAside};
-use crate::scan::{self, Found, Scan, Step};
+use crate::scan::{self, Scan, Step};
 use crate::storage::{Storage, StoredFile, read_up_to};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
@@ -181,19 +181,9 @@ impl Copy {
 fn copy_whole_frames(file: &dyn StoredFile, copy: &mut Copy, header: &SegmentHeader, keys: &Keys) -> io::Result<u64> {
     let mut scan = Scan::new(file, header, keys)?.with_gaps();
     let mut saved = 0;
-    loop {
-        let found: Found = match scan.step() {
-            Step::Frame(found) => found,
-            Step::End => return Ok(saved),
-            Step::Broken(_) => match scan.search() {
-                Some(found) => {
-                    scan.pass(&found);
-                    found
-                }
-                None => return Ok(saved),
-            },
-        };
+    while let Some(found) = scan.next_whole() {
         copy.push(found.header, &scan.opened(&found)?)?;
         saved += 1;
     }
+    Ok(saved)
 }
