@@ -15,13 +15,13 @@
 use crate::appender::Appender;
 use crate::cipher::{Keys, Sealer};
 use crate::error::{AppendError, OpenError};
-use crate::format::{SegmentHeader, parse_segment_name, segment_name};
+use crate::format::{SegmentHeader, segment_name};
 use crate::frame::FRAME_LZ4;
 use crate::group::{Group, Stamp};
 use crate::ledger::Ledger;
 use crate::limits::MAX_GROUP_BYTES;
 use crate::options::Options;
-use crate::recovery::{check_keys, failed};
+use crate::recovery::{check_keys, list_segments};
 use crate::salvage::{ERASED, new_mark};
 use crate::scan::{self, Found, Scan, Step};
 use crate::segment::Segment;
@@ -63,9 +63,7 @@ pub(crate) struct Rewritten {
 /// Counts without changing anything, also beside a running journal or in a folder without one.
 pub fn count(storage: &dyn Storage, keys: &Keys, erase: &mut dyn Erase) -> Result<Erased, OpenError> {
     check_keys(storage, keys)?;
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
-    names.sort_unstable();
+    let names = list_segments(storage)?;
     let mut erased = Erased::default();
     for (at, first) in names.iter().enumerate() {
         if !erase.go_on(at + 1, names.len()) {

@@ -319,10 +319,15 @@ pub fn check_keys(storage: &dyn Storage, keys: &Keys) -> Result<(), OpenError> {
 
 /// The names of the segments in order. Removes leftovers of a crash.
 pub(crate) fn segment_names(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    if files.iter().any(|file| file.name == CURSORS_NEW) {
+    if storage.exists(CURSORS_NEW) {
         storage.remove(CURSORS_NEW).map_err(failed(storage, "remove `cursors.new`"))?;
     }
+    list_segments(storage)
+}
+
+/// The names of the segments in order.
+pub(crate) fn list_segments(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
     Ok(names)
