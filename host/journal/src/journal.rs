@@ -130,6 +130,17 @@ impl Journal {
         self.push(Pending { is_reserved: true, ..Pending::append(payload, records, ledger, done) });
     }
 
+    /// Reserves room, appends, and waits until that is answered. Not for a callback, which the writer waits for.
+    pub fn append_and_wait(&self, payload: Vec<u8>, records: u32, ledger: Ledger) -> Result<u64, AppendError> {
+        let reservation = self.reserve((payload.len() + ledger.size_bytes()) as u64)?;
+        let (done, answered) = mpsc::channel();
+        self.append_reserved(payload, records, ledger, reservation, move |result| {
+            // The receiver is waiting for it.
+            let _ = done.send(result);
+        });
+        answered.recv().unwrap_or(Err(AppendError::Closed))
+    }
+
     /// Closes the segment being written, so that everything acknowledged before is in closed segments. Returns the newest
     /// sequence in them.
     pub fn close_segment(&self) -> Result<u64, AppendError> {
