@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -219,10 +219,12 @@ fn quarantined_records_are_listed_replayed_and_deleted_over_http() {
     assert_eq!(act_json(&router, "POST", "/api/quarantine/delete", &json!({})).status, 400);
 }
 
-/// A server that refuses every request until it is told to take them.
+/// A server that refuses every request until it is told to take them, and those with a hopeless record even then.
 struct Server {
     url: String,
     takes: Arc<AtomicBool>,
+    /// The requests that it took.
+    taken: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -230,7 +232,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let takes = Arc::new(AtomicBool::new(false));
-        let taking = takes.clone();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let (taking, took) = (takes.clone(), taken.clone());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut request = Vec::new();
@@ -242,11 +245,16 @@ impl Server {
                         Ok(read) => request.extend_from_slice(&piece[..read]),
                     }
                 }
-                let status = if taking.load(Ordering::SeqCst) { "200 OK" } else { "400 Bad Request" };
+                let text = String::from_utf8_lossy(&request).into_owned();
+                let is_good = taking.load(Ordering::SeqCst) && !text.contains("hopeless");
+                let status = if is_good { "200 OK" } else { "400 Bad Request" };
+                if is_good {
+                    took.lock().unwrap().push(text);
+                }
                 let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
         });
-        Server { url, takes }
+        Server { url, takes, taken }
     }
 }
 
@@ -257,16 +265,20 @@ fn is_whole(request: &[u8]) -> bool {
     length.is_some_and(|length| body.len() >= length)
 }
 
-#[test]
-fn what_a_sink_refused_is_replayed_to_that_sink_alone() {
-    let server = Server::start();
-    let home = Home::with(&format!(
+fn with_sink(server: &Server) -> Home {
+    // The records of what is done here have lower levels.
+    Home::with(&format!(
         "[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n[sink.web]\ntype = \"http\"\nurl = \"{}\"\ncompression = \"none\"\n\
          min_level = \"ERROR\"\n",
         server.url
-    ));
+    ))
+}
+
+#[test]
+fn what_a_sink_refused_is_replayed_to_that_sink_alone() {
+    let server = Server::start();
+    let home = with_sink(&server);
     let router = home.start();
-    // The records of what is done here have lower levels.
     assert_eq!(post(&router, r#"{"message":"refused","level":"ERROR"}"#).status, 200);
     eventually("it is quarantined", || get(&router, "/api/quarantine?from=sink:web")["entries"] != json!([]));
     stored(&home, "refused");
@@ -279,4 +291,24 @@ fn what_a_sink_refused_is_replayed_to_that_sink_alone() {
     assert_eq!(get(&router, "/api/quarantine")["total"], 0);
     let lines = std::fs::read_to_string(home.path("out.jsonl")).unwrap();
     assert_eq!(lines.matches(r#""message":"refused""#).count(), 1, "the other sink has it once");
+}
+
+#[test]
+fn a_record_that_a_sink_refuses_again_repeats_none_of_those_replayed_with_it() {
+    let server = Server::start();
+    let home = with_sink(&server);
+    let router = home.start();
+    for message in ["good 1", "hopeless", "good 2", "good 3"] {
+        assert_eq!(post(&router, &format!(r#"{{"message":"{message}","level":"ERROR"}}"#)).status, 200);
+    }
+    let left = || get(&router, "/api/quarantine?from=sink:web")["entries"].as_array().map(Vec::len);
+    eventually("all are quarantined", || left() == Some(4));
+    server.takes.store(true, Ordering::SeqCst);
+    let replayed = act_json(&router, "POST", "/api/quarantine/replay", &json!({ "from": "sink:web" })).json();
+    assert_eq!((&replayed["replayed"], &replayed["left"]), (&json!(3), &json!(1)), "{replayed}");
+    assert_eq!(left(), Some(1));
+    let taken = server.taken.lock().unwrap().concat();
+    for n in 1..=3 {
+        assert_eq!(taken.matches(&format!("good {n}")).count(), 1, "{taken}");
+    }
 }

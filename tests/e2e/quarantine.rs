@@ -92,6 +92,48 @@ fn replayed_records_keep_their_routes_only_with_the_key_of_the_folder() {
     });
 }
 
+#[test]
+fn records_that_a_filter_rejects_in_a_replay_stay_in_quarantine() {
+    use super::hostile::guests::{MARKER, PATCH, TRAP, module};
+    let configuration = |rule: &str| CONFIGURATION.replace("[sink.out]", &format!("{rule}\n[sink.out]"));
+    let home = Home::with(&configuration("writes = []"));
+    home.put_filter("trap", &module(PATCH));
+    let router = home.start();
+    let both = format!(r#"[{{"message":"fine"}},{{"message":"{MARKER}"}}]"#);
+    assert_eq!(post(&router, &both).json()["quarantined"], 2);
+    drop(router);
+    home.configure(&configuration("on_error = \"reject\""));
+    home.put_filter("trap", &module(TRAP));
+    let router = home.start();
+    let mut replay = weir();
+    replay.args(["quarantine", "replay", "--address", router.url.trim_start_matches("http://"), "--data"]);
+    let replay = replay.arg(home.path("weir-data")).output().unwrap();
+    let said = String::from_utf8(replay.stderr).unwrap();
+    assert!(!replay.status.success() && said.contains("rejected 1 of 2"), "{said}");
+    let listed = quarantine(&home, &["list"]);
+    assert!(listed.contains("filter:trap"), "{listed}");
+}
+
+#[test]
+fn while_quarantine_fails_nothing_of_a_request_is_stored_so_its_repetition_doubles_nothing() {
+    let home = Home::with("[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n");
+    let router = home.start();
+    let (folder, away) = (home.path("weir-data/quarantine"), home.path("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    let mixed = r#"[{"message":"good"},17]"#;
+    for _ in 0..3 {
+        let answer = post(&router, mixed);
+        assert_eq!(answer.status, 500, "{answer:?}");
+    }
+    std::fs::rename(&away, &folder).unwrap();
+    for body in [mixed, r#"{"message":"last"}"#] {
+        assert_eq!(post(&router, body).status, 200);
+    }
+    let stored = || std::fs::read_to_string(home.path("out.jsonl")).unwrap_or_default();
+    eventually("the last record arrived", || stored().contains("last"));
+    assert_eq!(stored().matches(r#""message":"good""#).count(), 1);
+}
+
 /// The output of a command about the quarantine in a folder.
 fn quarantine(home: &Home, arguments: &[&str]) -> String {
     let output = run(weir().current_dir(home.path("")).arg("quarantine").args(arguments).args(["--data", "weir-data"]));

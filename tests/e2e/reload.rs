@@ -61,6 +61,54 @@ fn a_filter_that_cannot_be_loaded_rejects_the_whole_new_configuration() {
 }
 
 #[test]
+fn an_address_that_is_taken_changes_nothing_else_either() {
+    let home = Home::with(BEFORE);
+    let mut router = home.start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let other = "[sink.two]\ntype = \"file\"\npath = \"two.jsonl\"\n";
+    home.configure(&format!("{other}[[listen]]\nprotocol = \"lines\"\naddress = \"{address}\"\n"));
+    let line = router.wait_for_line("nothing was changed");
+    assert!(line.contains(&address.to_string()), "{line}");
+    say(&router, "INFO", "as before");
+    eventually("the sink goes on", || holds(&home, "one.jsonl", "as before"));
+    assert!(!router.stderr().contains("sink `one` removed"), "{}", router.stderr());
+}
+
+#[test]
+fn after_a_change_in_part_the_old_configuration_is_applied_again() {
+    let listener = "[[listen]]\nprotocol = \"lines\"\naddress = \"unix:sockets/lines\"\n";
+    let home = Home::with(&format!("{BEFORE}{listener}"));
+    let folder = home.path("sockets");
+    std::fs::create_dir(&folder).unwrap();
+    let mut router = home.start();
+    // The changed listener takes over an address that it then finds gone.
+    std::fs::remove_dir_all(&folder).unwrap();
+    home.configure(&format!("{AFTER}{listener}source = \"changed\"\n"));
+    router.wait_for_line("only a part of the configuration is in effect");
+    std::fs::create_dir(&folder).unwrap();
+    home.configure(&format!("{BEFORE}{listener}"));
+    router.wait_for_line("sink `two` removed");
+    router.wait_for_line("accepted again");
+    assert!(std::os::unix::net::UnixStream::connect(folder.join("lines")).is_ok());
+}
+
+#[test]
+fn the_first_token_and_a_listener_that_others_reach_are_added_at_once_and_the_token_then_stays() {
+    let home = Home::with(BEFORE);
+    let mut router = home.start();
+    std::fs::write(home.path("token"), "a token that is long enough to be one").unwrap();
+    let listener = "[[listen]]\nprotocol = \"http\"\naddress = \"0.0.0.0:0\"\n";
+    home.configure(&format!("{BEFORE}{listener}[token.sender]\nrole = \"ingest\"\nfile = \"token\"\n"));
+    router.wait_for_line("configuration reloaded");
+    assert_eq!(post(&router, r#"{"message":"without a token"}"#).status, 401);
+    home.configure(&format!("{BEFORE}{listener}"));
+    let line = router.wait_for_line("nothing was changed");
+    assert!(line.contains("there is no token"), "{line}");
+    assert_eq!(post(&router, r#"{"message":"without a token"}"#).status, 401);
+}
+
+#[test]
 fn sighup_reloads_changed_environment_variables_and_files() {
     let home = Home::with(BEFORE);
     let mut router = home.start();

@@ -104,6 +104,8 @@ impl Appender {
         };
         if let (Some(Tail { header, file }), Some(segment)) = (&recovered.tail, recovered.segments.last()) {
             file.sync()?;
+            // The segment's name, too: what is appended to it must not be lost with that.
+            appender.shared.storage.sync_folder()?;
             let sync_off = appender.shared.options.sync == SyncMode::Off;
             let goes_on = (segment.frames > 0 && recovered.next == last + 1)
                 || (segment.frames == 0 && recovered.next == header.first);
@@ -122,6 +124,7 @@ impl Appender {
             }
         }
         appender.spare.prepare(&*appender.shared.storage);
+        appender.shared.meters.size(appender.size_bytes);
         Ok(appender)
     }
 
@@ -166,6 +169,10 @@ impl Appender {
     /// Copies the records held in frames up to `up_to` into a new frame, so that those frames can be removed. Returns
     /// false if that failed.
     pub(crate) fn copy_held(&mut self, up_to: u64) -> bool {
+        // A frame that waits for its fsync may release what those frames hold: a copy after it would hold that again.
+        if self.waits_for_sync() {
+            self.sync();
+        }
         let holds = self.shared.state().held.up_to(up_to);
         if holds.is_empty() {
             return true;
@@ -478,6 +485,7 @@ impl Appender {
         }
         let slowest = saved.cursors.values().map(|stored| stored.committed).min();
         self.remove_up_to(slowest.unwrap_or(0));
+        self.shared.meters.size(self.size_bytes);
         self.shared.meters.readers(&self.shared.state());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A closed segment with something to erase is written again under another name, with the same sequences, times and
 //! counts of records, and then takes the place of the old one by a rename. A crash leaves the old segment or the new
-//! one; an unfinished copy is removed at the next start, like that of a salvage. The segment being written is closed
+//! one; a copy that is not in its place is removed at the next start. The segment being written is closed
 //! first ([`Journal::close_segment`](crate::Journal::close_segment)), so no segment is ever changed in place. If segments
 //! are encrypted, the new one has a key of its own.
 //!
@@ -15,14 +15,14 @@
 use crate::appender::Appender;
 use crate::cipher::{Keys, Sealer};
 use crate::error::{AppendError, OpenError};
-use crate::format::{SegmentHeader, parse_segment_name, segment_name};
+use crate::format::{SegmentHeader, segment_name};
 use crate::frame::FRAME_LZ4;
 use crate::group::{Group, Stamp};
 use crate::ledger::Ledger;
 use crate::limits::MAX_GROUP_BYTES;
 use crate::options::Options;
-use crate::recovery::{check_keys, failed};
-use crate::salvage::{SALVAGED, new_mark};
+use crate::recovery::{check_keys, list_segments};
+use crate::salvage::{ERASED, new_mark};
 use crate::scan::{self, Found, Scan, Step};
 use crate::segment::Segment;
 use crate::state::Shared;
@@ -63,9 +63,7 @@ pub(crate) struct Rewritten {
 /// Counts without changing anything, also beside a running journal or in a folder without one.
 pub fn count(storage: &dyn Storage, keys: &Keys, erase: &mut dyn Erase) -> Result<Erased, OpenError> {
     check_keys(storage, keys)?;
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
-    names.sort_unstable();
+    let names = list_segments(storage)?;
     let mut erased = Erased::default();
     for (at, first) in names.iter().enumerate() {
         if !erase.go_on(at + 1, names.len()) {
@@ -217,7 +215,7 @@ impl Copy {
         let header = SegmentHeader { mark, ..original.for_copy(&options.keys)? };
         let sealer = header.sealer(&options.keys).map_err(io::Error::other)?;
         let opener = header.opener(&options.keys).map_err(io::Error::other)?;
-        let name = format!("{name}{SALVAGED}");
+        let name = format!("{name}{ERASED}");
         let file = storage.create(&name)?;
         file.append(&mut [IoSlice::new(&header.encode())])?;
         let (segment, group) = (Segment::empty(&header, opener), Group::default());

@@ -11,6 +11,7 @@
 //! | `lock` | locked while a process has the journal open |
 //! | `….seg.damaged`, `….seg.damaged.2` … | damaged segments that were set aside; Weir never reads or removes them |
 //! | `….seg.salvaged` | the undamaged frames of a segment while it is being set aside |
+//! | `….seg.erased` | the copy of a segment during an erasure; removed at the next start |
 //!
 //! # A segment
 //! A header of 64 bytes, then frames without space between them, to the end of the file.

@@ -4,9 +4,9 @@
 use crate::cipher::Keys;
 use crate::cursor;
 use crate::error::OpenError;
-use crate::format::{BadHeader, parse_segment_name, segment_name};
+use crate::format::{BadHeader, segment_name};
 use crate::reader::Entry;
-use crate::recovery::{check_keys, failed};
+use crate::recovery::{check_keys, failed, list_segments};
 use crate::scan::{self, Found, Scan, Step};
 use crate::storage::Storage;
 use serde::Serialize;
@@ -109,9 +109,8 @@ pub fn inspect(storage: &dyn Storage, keys: &Keys) -> Result<Inspection, OpenErr
     // list contains.
     let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
     let durable = loaded.as_ref().map_or(0, |saved| saved.durable);
+    let names = list_segments(storage)?;
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
-    names.sort_unstable();
     inspection.set_aside =
         files.iter().filter(|file| file.name.contains(".damaged")).map(|file| file.name.clone()).collect();
     match loaded {
@@ -244,9 +243,7 @@ pub fn entries(
     mut each: impl FnMut(Entry) -> bool,
 ) -> Result<(), OpenError> {
     check_keys(storage, keys)?;
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
-    names.sort_unstable();
+    let names = list_segments(storage)?;
     for (at, first) in names.iter().enumerate() {
         // All its entries come before the next segment's.
         if names.get(at + 1).is_some_and(|next| *next <= after.saturating_add(1)) {
@@ -275,18 +272,7 @@ fn segment_entries(
         return Ok(true);
     };
     let mut scan = Scan::new(&*file, &header, keys)?;
-    loop {
-        let found = match scan.step() {
-            Step::Frame(found) => found,
-            Step::End => return Ok(true),
-            Step::Broken(_) => match scan.search() {
-                Some(found) => {
-                    scan.pass(&found);
-                    found
-                }
-                None => return Ok(true),
-            },
-        };
+    while let Some(found) = scan.next_whole() {
         if found.header.sequence <= after {
             continue;
         }
@@ -302,15 +288,14 @@ fn segment_entries(
             return Ok(false);
         }
     }
+    Ok(true)
 }
 
 /// The newest undamaged entries that together contain at least `records` records, oldest first. Reads segments
 /// backwards from the newest, and only as many as needed.
 pub fn newest(storage: &dyn Storage, keys: &Keys, records: u64) -> Result<Vec<Entry>, OpenError> {
     check_keys(storage, keys)?;
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
-    names.sort_unstable();
+    let names = list_segments(storage)?;
     let mut found: VecDeque<Entry> = VecDeque::new();
     for first in names.into_iter().rev() {
         let held: u64 = found.iter().map(|entry| u64::from(entry.records)).sum();

@@ -130,6 +130,17 @@ impl Journal {
         self.push(Pending { is_reserved: true, ..Pending::append(payload, records, ledger, done) });
     }
 
+    /// Reserves room, appends, and waits until that is answered. Not for a callback, which the writer waits for.
+    pub fn append_and_wait(&self, payload: Vec<u8>, records: u32, ledger: Ledger) -> Result<u64, AppendError> {
+        let reservation = self.reserve((payload.len() + ledger.size_bytes()) as u64)?;
+        let (done, answered) = mpsc::channel();
+        self.append_reserved(payload, records, ledger, reservation, move |result| {
+            // The receiver is waiting for it.
+            let _ = done.send(result);
+        });
+        answered.recv().unwrap_or(Err(AppendError::Closed))
+    }
+
     /// Closes the segment being written, so that everything acknowledged before is in closed segments. Returns the newest
     /// sequence in them.
     pub fn close_segment(&self) -> Result<u64, AppendError> {
@@ -152,12 +163,14 @@ impl Journal {
         })
     }
 
-    /// Waits until all earlier appends are answered.
+    /// Waits until all earlier appends are answered, durable and visible, and [`held`](Self::held) knows what they hold
+    /// and release.
     pub fn settle(&self) {
         reserve::settle(&self.inner.shared);
     }
 
-    /// The records that are held and not released, in the order of their tokens.
+    /// The records that are held and not released, in the order of their tokens. Appends that wait for the next fsync of
+    /// [`SyncMode::Every`](crate::SyncMode) don't count yet.
     pub fn held(&self) -> Vec<Hold> {
         self.inner.shared.state().held.all()
     }
@@ -219,6 +232,7 @@ impl Journal {
             return false;
         }
         state.cursors.remove(name);
+        self.inner.shared.meters.forgotten(name);
         drop(state);
         self.inner.shared.queue.mark_cursors_dirty();
         true
@@ -292,4 +306,69 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
     drop(state);
     shared.queue.mark_cursors_dirty();
     Ok(Reader::new(Arc::clone(shared), name.to_string(), committed, records))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulated::Simulated;
+    use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+    use std::collections::HashMap;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// The gauges, by name and labels.
+    #[derive(Default)]
+    struct Gauges(Mutex<HashMap<String, Arc<AtomicU64>>>);
+
+    impl Gauges {
+        fn get(&self, name: &str) -> f64 {
+            let gauges = self.0.lock().expect("nothing panics with it");
+            f64::from_bits(gauges.get(name).expect("it is set").load(Ordering::Acquire))
+        }
+    }
+
+    impl Recorder for Gauges {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            let labels: String = key.labels().map(|label| format!(" {}", label.value())).collect();
+            let name = format!("{}{labels}", key.name());
+            Gauge::from_arc(Arc::clone(self.0.lock().expect("nothing panics with it").entry(name).or_default()))
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn gauges_show_the_size_from_the_start_and_no_lag_of_a_reader_that_is_gone() {
+        let disk = Simulated::new();
+        let open = || Journal::open(Arc::new(disk.clone()), Options::default()).expect("it opens").0;
+        let gauges = Gauges::default();
+        metrics::with_local_recorder(&gauges, || {
+            let journal = open();
+            let (done, stored) = mpsc::channel();
+            journal.append(vec![1; 500], 3, move |result| done.send(result).expect("the test waits"));
+            assert_eq!(stored.recv(), Ok(Ok(1)));
+            drop(journal.reader("slow", None).expect("the name is free"));
+            let shared = &journal.inner.shared;
+            shared.meters.readers(&shared.state());
+            assert_eq!(gauges.get("weir_journal_lag_records slow"), 3.0);
+            assert!(journal.forget("slow"));
+            assert_eq!(gauges.get("weir_journal_lag_records slow"), 0.0);
+            journal.close();
+        });
+        let gauges = Gauges::default();
+        let journal = metrics::with_local_recorder(&gauges, open);
+        assert_eq!(gauges.get("weir_journal_size_bytes"), journal.stats().size_bytes as f64);
+        assert!(journal.stats().size_bytes > 500);
+        journal.close();
+    }
 }

@@ -195,8 +195,8 @@ fn check_frames(
     let broken = loop {
         match scan.step() {
             Step::Frame(found) => {
-                let FrameOf { sequence, records } = FrameOf::from(&found);
-                segment.push(sequence, records, found.header.frame_bytes());
+                let sequence = found.header.sequence;
+                segment.push(sequence, found.header.records, found.header.frame_bytes());
                 if found.header.has_ledger() {
                     let opened = scan.opened(&found).map_err(failed(storage, format!("read `{name}`")))?;
                     match found.header.ledger(opened) {
@@ -232,18 +232,6 @@ fn check_frames(
     scan.file.truncate(offset).map_err(failed(storage, format!("cut the torn end of `{name}`")))?;
     let torn = TornTail { segment: name, offset, size_bytes: size_bytes - offset };
     Ok((segment, Some(torn)))
-}
-
-/// The fields of a frame that the bookkeeping needs.
-struct FrameOf {
-    sequence: u64,
-    records: u32,
-}
-
-impl From<&scan::Found> for FrameOf {
-    fn from(found: &scan::Found) -> FrameOf {
-        FrameOf { sequence: found.header.sequence, records: found.header.records }
-    }
 }
 
 fn damaged(
@@ -331,10 +319,15 @@ pub fn check_keys(storage: &dyn Storage, keys: &Keys) -> Result<(), OpenError> {
 
 /// The names of the segments in order. Removes leftovers of a crash.
 pub(crate) fn segment_names(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    if files.iter().any(|file| file.name == CURSORS_NEW) {
+    if storage.exists(CURSORS_NEW) {
         storage.remove(CURSORS_NEW).map_err(failed(storage, "remove `cursors.new`"))?;
     }
+    list_segments(storage)
+}
+
+/// The names of the segments in order.
+pub(crate) fn list_segments(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
     Ok(names)

@@ -53,9 +53,13 @@ pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reserv
     Ok(reservation)
 }
 
-/// Waits for the queued appends. An error means that they have ended, too.
+/// Waits for the queued appends, and makes them visible. An error means that they have ended, too.
 pub(crate) fn settle(shared: &Arc<Shared>) {
-    if let Err(error) = run(shared, Box::new(|_| Ok(()))) {
+    let sync: Task = Box::new(|appender| {
+        appender.sync();
+        Ok(())
+    });
+    if let Err(error) = run(shared, sync) {
         tracing::debug!(%error, "the journal accepts nothing");
     }
 }

@@ -11,6 +11,7 @@ use crate::appender::Appender;
 use crate::error::AppendError;
 use crate::options::WhenFull;
 use crate::salvage::now_ns;
+use std::io;
 
 impl Appender {
     /// Removes the segments that end at or before `position` and need not be kept, except the last.
@@ -48,7 +49,10 @@ impl Appender {
             return false;
         }
         let storage = &*self.shared.storage;
-        if let Err(error) = storage.remove(&name) {
+        // If it is not there, someone has removed it already.
+        if let Err(error) = storage.remove(&name)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(segment = %name, %error, "can't remove a journal segment that is no longer needed");
             return false;
         }

@@ -12,7 +12,7 @@ use crate::format::{SEGMENT_GAPS, SEGMENT_HEADER_BYTES, SegmentHeader, segment_n
 use crate::frame::FrameHeader;
 use crate::recovery::{failed, segment_names};
 use crate::report::{Damage, SetAside};
-use crate::scan::{self, Found, Scan, Step};
+use crate::scan::{self, Scan, Step};
 use crate::storage::{Storage, StoredFile, read_up_to};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
@@ -21,6 +21,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Suffix of a segment that is being rewritten.
 pub(crate) const SALVAGED: &str = ".salvaged";
+/// Suffix of a segment's copy without what is erased. It only ever replaces that segment, which may be removed meanwhile.
+pub(crate) const ERASED: &str = ".erased";
 const DAMAGED: &str = ".damaged";
 
 /// A number that senders can't know.
@@ -50,19 +52,23 @@ pub(crate) fn create_segment(
     Ok(file)
 }
 
-/// Completes or undoes an interrupted salvage. Returns the existing segments in order.
+/// Completes or undoes an interrupted salvage, and undoes an interrupted erasure. Returns the existing segments in order.
 pub(crate) fn finish_interrupted(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     for file in &files {
-        let Some(name) = file.name.strip_suffix(SALVAGED) else {
+        let salvaged = file.name.strip_suffix(SALVAGED);
+        if salvaged.is_none() && !file.name.ends_with(ERASED) {
             continue;
-        };
-        if files.iter().any(|other| other.name == name) {
-            let action = format!("remove `{}`", file.name);
-            storage.remove(&file.name).map_err(failed(storage, action))?;
-        } else {
-            let action = format!("rename `{}`", file.name);
-            storage.rename(&file.name, name).map_err(failed(storage, action))?;
+        }
+        match salvaged.filter(|name| files.iter().all(|other| other.name != *name)) {
+            Some(name) => {
+                let action = format!("rename `{}`", file.name);
+                storage.rename(&file.name, name).map_err(failed(storage, action))?;
+            }
+            None => {
+                let action = format!("remove `{}`", file.name);
+                storage.remove(&file.name).map_err(failed(storage, action))?;
+            }
         }
         storage.sync_folder().map_err(failed(storage, "sync the folder"))?;
     }
@@ -175,19 +181,9 @@ impl Copy {
 fn copy_whole_frames(file: &dyn StoredFile, copy: &mut Copy, header: &SegmentHeader, keys: &Keys) -> io::Result<u64> {
     let mut scan = Scan::new(file, header, keys)?.with_gaps();
     let mut saved = 0;
-    loop {
-        let found: Found = match scan.step() {
-            Step::Frame(found) => found,
-            Step::End => return Ok(saved),
-            Step::Broken(_) => match scan.search() {
-                Some(found) => {
-                    scan.pass(&found);
-                    found
-                }
-                None => return Ok(saved),
-            },
-        };
+    while let Some(found) = scan.next_whole() {
         copy.push(found.header, &scan.opened(&found)?)?;
         saved += 1;
     }
+    Ok(saved)
 }

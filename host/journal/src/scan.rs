@@ -133,6 +133,19 @@ impl<'a> Scan<'a> {
         self.expected = found.header.sequence + 1;
     }
 
+    /// Steps over the next undamaged frame, whatever is before it.
+    pub(crate) fn next_whole(&mut self) -> Option<Found> {
+        match self.step() {
+            Step::Frame(found) => Some(found),
+            Step::End => None,
+            Step::Broken(_) => {
+                let found = self.search()?;
+                self.pass(&found);
+                Some(found)
+            }
+        }
+    }
+
     /// The next undamaged frame after the current offset, with the expected sequence or a later one.
     pub(crate) fn search(&mut self) -> Option<Found> {
         let mark = self.mark.to_le_bytes();

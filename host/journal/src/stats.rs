@@ -113,7 +113,7 @@ impl Meters {
         self.records.increment(records);
         self.bytes.increment(bytes);
         self.group_frames.record(frames as f64);
-        self.size_bytes.set(size_bytes as f64);
+        self.size(size_bytes);
     }
 
     pub(crate) fn synced(&self, took: Duration) {
@@ -137,16 +137,29 @@ impl Meters {
         self.dropped_segments.increment(1);
     }
 
+    /// The size also changes without an append.
+    pub(crate) fn size(&self, size_bytes: u64) {
+        self.size_bytes.set(size_bytes as f64);
+    }
+
     pub(crate) fn readers(&self, state: &State) {
         for reader in readers(state) {
-            let lag = reader.lag_records as f64;
-            metrics::gauge!("weir_journal_lag_records", "reader" => reader.name).set(lag);
+            lag_of(reader.name).set(reader.lag_records as f64);
         }
+    }
+
+    /// A reader that is gone lags no longer. Called with the state locked, so that no older lag is set afterwards.
+    pub(crate) fn forgotten(&self, reader: &str) {
+        lag_of(reader.to_owned()).set(0.0);
     }
 
     pub(crate) fn skipped(&self, reader: &str, records: u64) {
         metrics::counter!("weir_journal_skipped_records_total", "reader" => reader.to_string()).increment(records);
     }
+}
+
+fn lag_of(reader: String) -> Gauge {
+    metrics::gauge!("weir_journal_lag_records", "reader" => reader)
 }
 
 /// Describes the journal's metrics. The binary calls it once.

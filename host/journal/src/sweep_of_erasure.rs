@@ -115,7 +115,7 @@ fn check_finished(disk: &Simulated, options: &Options, what: &str) {
         let stays_readable = !options.compress || file.name == "cursors";
         let bytes = disk.bytes(&file.name).expect("there");
         assert!(!stays_readable || !is_marked(&bytes), "{what}: {} contains it", file.name);
-        assert!(!file.name.ends_with(".salvaged"), "{what}: {} is left", file.name);
+        assert!(!file.name.ends_with(".erased"), "{what}: {} is left", file.name);
     }
     let (appender, _lock) = open(disk, options).expect("it opens");
     let held: Vec<Hold> =
@@ -160,6 +160,25 @@ fn an_erasure_that_is_cut_off_anywhere_loses_nothing_and_can_be_repeated() {
         let full = sweep(&options, Fault::Error(ErrorKind::StorageFull));
         eprintln!("sweep of an erasure: {crashes} crashes, {errors} and {full} errors");
         assert!(crashes > 30 && errors > 30 && full > 30, "{crashes}, {errors}, {full}: the workload has shrunk");
+    }
+}
+
+#[test]
+fn an_unfinished_copy_never_takes_the_place_of_a_segment_that_was_removed_meanwhile() {
+    for options in [options(false), encrypted(options(false))] {
+        let disk = Simulated::new();
+        filled(&disk, &options);
+        let (appender, lock) = open(&disk, &options).expect("it was closed");
+        let oldest = appender.shared.state().segments[0].clone();
+        // The copy is created and has its header, but only a part of its frames.
+        disk.fail_at(disk.operations() + 3, Fault::Crash);
+        erase::rewrite(&disk, &oldest, &options, &mut Person).err().expect("the power fails");
+        drop((appender, lock));
+        let disk = disk.power_cut(Tear::Kept);
+        disk.remove(&oldest.name).and_then(|()| disk.sync_folder()).expect("the power is back");
+        assert!(disk.list().expect("listed").iter().any(|file| file.name.ends_with(".erased")));
+        drop(open(&disk, &options).expect("all that is left is whole"));
+        assert!(disk.list().expect("listed").iter().all(|file| !file.name.starts_with(&oldest.name)));
     }
 }
 

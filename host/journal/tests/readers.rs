@@ -408,6 +408,18 @@ async fn segments_with_held_records_are_removed_too() {
 }
 
 #[test]
+fn a_settled_journal_knows_what_is_held_however_rare_its_fsyncs_are() {
+    let sync = SyncMode::Every(Duration::from_secs(3600));
+    let journal = open(&Simulated::new(), &Options { sync, ..small() });
+    for ledger in [hold(1), hold(2), release(1)] {
+        append_with(&journal, "", ledger).expect("there is room");
+    }
+    journal.settle();
+    assert_eq!(journal.held(), hold(2).holds);
+    journal.close();
+}
+
+#[test]
 fn a_reserved_append_is_accepted_when_the_budget_is_used_up_and_no_more_is_reserved() {
     let options = Options { segment_bytes: 4096, max_size_bytes: 16 << 10, ..Options::default() };
     let (journal, _) = Journal::open(Arc::new(Simulated::new()), options).expect("the folder is empty");

@@ -1,10 +1,11 @@
-//! The journal while a resource for the next segment is missing, and once it is back; and when the segment being
-//! written is removed.
+//! The journal while a resource for the next segment is missing, and once it is back; when the segment being written is
+//! removed; and when its creation is cut off.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, mpsc};
-use weir_journal::simulated::{Simulated, Tear};
+use weir_journal::simulated::{Fault, Simulated, Tear};
 use weir_journal::storage::Storage;
-use weir_journal::{AppendError, Journal, Options};
+use weir_journal::{AppendError, Journal, Options, WhenFull};
 
 fn options() -> Options {
     Options { segment_bytes: 4096, max_size_bytes: 1 << 20, ..Options::default() }
@@ -66,6 +67,20 @@ fn an_active_segment_that_is_removed_is_written_again() {
 }
 
 #[test]
+fn a_segment_that_someone_has_removed_does_not_keep_later_ones_from_being_removed() {
+    let disk = Simulated::new();
+    let options = Options { when_full: WhenFull::DropOldest, max_size_bytes: 16 << 10, ..options() };
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options).expect("the folder is empty");
+    for sequence in 1..=20 {
+        assert_eq!(append(&journal, vec![1; 3000]), Ok(sequence), "the oldest makes room");
+        if sequence == 2 {
+            disk.remove(FIRST).expect("it is there");
+        }
+    }
+    journal.close();
+}
+
+#[test]
 fn nothing_is_acknowledged_when_a_removed_segment_cannot_be_written_again() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
@@ -74,4 +89,21 @@ fn nothing_is_acknowledged_when_a_removed_segment_cannot_be_written_again() {
     disk.set_out_of_descriptors(true);
     let refused = append(&journal, vec![2; 500]).expect_err("nothing can be opened");
     assert!(matches!(&refused, AppendError::Poisoned(why) if why.contains("was removed")), "{refused}");
+}
+
+#[test]
+fn a_segment_that_a_killed_process_left_without_a_durable_name_gets_one_before_it_is_used() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
+    // The header is written and synced, and the file has its name; then the process ends.
+    disk.fail_at(disk.operations() + 4, Fault::Error(ErrorKind::Other));
+    append(&journal, vec![1; 500]).expect_err("the folder can't be synced");
+    journal.close();
+    disk.heal();
+    assert!(disk.exists(FIRST));
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("it is whole");
+    assert_eq!(append(&journal, vec![2; 500]), Ok(1));
+    let (_, recovery) = Journal::open(Arc::new(disk.power_cut(Tear::Lost)), options()).expect("it is whole");
+    assert_eq!(recovery.frames, 1);
+    journal.close();
 }

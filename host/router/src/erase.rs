@@ -176,14 +176,7 @@ pub fn release_held(journal: &Journal, query: &Query) -> Result<u64, String> {
         return Ok(0);
     }
     let ledger = Ledger { holds: Vec::new(), releases };
-    let room = journal.reserve(ledger.size_bytes() as u64).map_err(|error| error.to_string())?;
-    let (done, stored) = crossbeam_channel::bounded(1);
-    journal.append_reserved(Vec::new(), 0, ledger, room, move |result| {
-        // The receiver is waiting for it.
-        let _ = done.send(result);
-    });
-    let stored = stored.recv().map_err(|error| error.to_string())?;
-    stored.map(|_| count).map_err(|error| error.to_string())
+    journal.append_and_wait(Vec::new(), 0, ledger).map(|_| count).map_err(|error| error.to_string())
 }
 
 /// Whether an entry of the quarantine is selected. What is no record is compared as the message of one.

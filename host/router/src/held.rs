@@ -80,6 +80,8 @@ pub fn let_go(shared: &PipelineState, query: &Query) -> Result<(u64, i64), Strin
         shared.journal.settle();
         let up_to = shared.journal.close_segment().map_err(|error| error.to_string())?;
         if erase::release_held(&shared.journal, query)? > 0 {
+            // The journal counts them as held until the release is visible.
+            shared.journal.settle();
             restore_held(&shared.journal, chain);
         }
         Ok((up_to, now_ns()))

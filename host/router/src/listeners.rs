@@ -22,6 +22,9 @@ pub struct Listeners {
     running: Vec<Running>,
 }
 
+/// Listeners that are not running yet. The address of some is bound once the old listener has left it.
+pub struct NewListeners(Vec<(ListenSettings, Option<Bound>)>);
+
 struct Running {
     settings: ListenSettings,
     /// Dropping it stops the listener.
@@ -45,14 +48,13 @@ impl Listeners {
         Self { http, sockets, intake, requests, is_open, running: Vec::new() }
     }
 
-    /// Starts, stops and replaces listeners to match `wanted`; unchanged ones keep running. All new addresses are bound
-    /// before any listener is stopped, so that an error changes nothing.
-    pub async fn apply(&mut self, wanted: &[ListenSettings]) -> anyhow::Result<()> {
+    /// Binds all new addresses, for [`replace`](Self::replace). Changes nothing. `has_tokens`: whether there will be any.
+    pub async fn bind(&self, wanted: &[ListenSettings], has_tokens: bool) -> anyhow::Result<NewListeners> {
         let mut new = Vec::new();
         for settings in wanted {
             if matches!(settings.protocol, Spoken::Http(_))
                 && settings.address.is_reachable()
-                && self.http.access.has_no_tokens()
+                && !has_tokens
                 && !self.is_open
             {
                 bail!(
@@ -68,6 +70,11 @@ impl Listeners {
             let is_taken = self.running.iter().any(|running| running.settings.address == settings.address);
             new.push((settings.clone(), if is_taken { None } else { Some(bind(settings).await?) }));
         }
+        Ok(NewListeners(new))
+    }
+
+    /// Starts, stops and replaces listeners to match `wanted`; unchanged ones keep running.
+    pub async fn replace(&mut self, wanted: &[ListenSettings], NewListeners(new): NewListeners) -> anyhow::Result<()> {
         let (stay, go): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.running).into_iter().partition(|running| wanted.contains(&running.settings));
         self.running = stay;

@@ -279,12 +279,12 @@ fn finish(shared: &Arc<PipelineState>, outcome: Outcome, mut answers: Answers, r
     let set_aside = store::set_aside(shared, &outcome.without_sender);
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         answers.fail(&error.to_string());
-        if !outcome.without_sender.is_empty() {
-            // Held records stay held, since they are stored nowhere else.
-            shared.request_restore();
-            answers.send(Ok(()));
-            return;
-        }
+    }
+    if answers.have_failed() {
+        // The senders repeat everything, so nothing is stored, and what filters held before stays held.
+        shared.request_restore();
+        answers.send(Ok(()));
+        return;
     }
     let mut ledger = held::ledger(outcome.holding);
     answers.mark(&mut ledger, &shared.engine);

@@ -1,7 +1,9 @@
 //! Applies changes to the configuration and to modules while the router is running.
 //!
 //! A changed file and SIGHUP are handled in the same way: everything is read and prepared, and only if that succeeds,
-//! the changed parts are replaced. **An invalid configuration changes nothing.**
+//! the changed parts are replaced. **An invalid configuration changes nothing.** If a part can't be replaced all
+//! the same, those before it stay replaced, which the log says. The next configuration is then applied even if it is the
+//! old one.
 
 mod watch;
 
@@ -36,6 +38,8 @@ pub struct Reload {
     file: Option<PathBuf>,
     overrides: Overrides,
     settings: Settings,
+    /// Some parts are not as in `settings`: a part could not be replaced after others were.
+    in_part: bool,
     /// The settings at startup, for keys that need a restart.
     started: Settings,
     /// Changed keys that need a restart.
@@ -78,6 +82,7 @@ impl Reload {
             overrides,
             started: settings.clone(),
             settings,
+            in_part: false,
             pending: Vec::new(),
             refused: None,
             unused: HashSet::new(),
@@ -124,7 +129,11 @@ impl Reload {
         let refused = result.err().map(|error| {
             let text = format!("{error:#}");
             if asked || self.refused.as_ref() != Some(&text) {
-                tracing::error!("nothing was changed: {text}");
+                let changed = match self.in_part {
+                    true => "only a part of the configuration is in effect",
+                    false => "nothing was changed",
+                };
+                tracing::error!("{changed}: {text}");
             }
             // The full text quotes lines of the file, which may contain secrets.
             let brief = match error.downcast_ref::<Diagnostics>() {
@@ -147,7 +156,7 @@ impl Reload {
             return Ok(());
         };
         let settings = config::load(file, &|name| std::env::var(name).ok())?.with_overrides(&self.overrides);
-        if settings.are_same(&self.settings) {
+        if settings.are_same(&self.settings) && !self.in_part {
             self.filters_folder().await?;
             if asked {
                 tracing::info!("the configuration is unchanged; modules checked");
@@ -161,24 +170,33 @@ impl Reload {
         }
         let tokens = lock(&self.tokens).prepare(&settings.tokens)?;
         // Without TLS before or after, nothing changes until a restart.
-        let files = settings.tls.as_ref().filter(|files| Some(*files) != self.settings.tls.as_ref());
+        let files = settings.tls.as_ref().filter(|files| self.in_part || Some(*files) != self.settings.tls.as_ref());
         let files = files.filter(|_| self.certificates.is_some()).map(PreparedFiles::read).transpose()?;
+        let mut listeners = self.listeners.clone().lock_owned().await;
+        let bound = listeners.bind(&settings.listeners, !tokens.are_none()).await?;
         self.sink_set.lock().await.apply(&settings.sinks).await?;
-        self.listeners.lock().await.apply(&settings.listeners).await?;
+        self.in_part |= settings.sinks != self.settings.sinks;
         self.source_set.lock().await.apply(&settings.sources).await?;
+        self.in_part = true;
+        // A listener that others reach is never open without a token.
+        if tokens.are_none() {
+            listeners.replace(&settings.listeners, bound).await?;
+            lock(&self.tokens).publish(tokens);
+        } else {
+            lock(&self.tokens).publish(tokens);
+            listeners.replace(&settings.listeners, bound).await?;
+        }
+        drop(listeners);
         if let (Some(certificates), Some(files)) = (&self.certificates, files) {
             lock(certificates).publish(files);
         }
-        {
-            let mut published = lock(&self.tokens);
-            published.publish(tokens);
-            published.access().set_quota_of_addresses(&settings.limits);
-        }
+        lock(&self.tokens).access().set_quota_of_addresses(&settings.limits);
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.log_pending_restart(&settings);
         self.settings = settings;
+        self.in_part = false;
         tracing::info!("configuration reloaded");
         Ok(())
     }

@@ -78,6 +78,12 @@ pub struct PreparedTokens {
     seen: Vec<Version>,
 }
 
+impl PreparedTokens {
+    pub fn are_none(&self) -> bool {
+        self.grants.is_empty()
+    }
+}
+
 /// The tokens of a running router.
 pub struct Tokens {
     file: TokenFile,

@@ -182,7 +182,8 @@ impl Router {
         let requests = Requests::default();
         let is_open = settings.http.insecure_open;
         let mut listeners = Listeners::new(options.clone(), intake.clone(), requests.clone(), is_open);
-        listeners.apply(&settings.listeners).await?;
+        let bound = listeners.bind(&settings.listeners, !tokens.access().has_no_tokens()).await?;
+        listeners.replace(&settings.listeners, bound).await?;
         let listeners = Arc::new(Mutex::new(listeners));
         let servers = Servers::start(listener, stream_listener, &options, &intake, &requests);
         start_sources(&source_set, &settings.sources).await?;

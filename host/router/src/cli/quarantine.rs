@@ -17,7 +17,8 @@ pub enum QuarantineCommand {
     List(QuarantineListArgs),
     /// Sends quarantined records through the running router again.
     #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
-        Records that fail again are quarantined again. Entries that are not valid records are skipped.")]
+        Records that fail again are quarantined again. Entries that are not valid records are skipped. If a filter\n\
+        rejects records, it ends, and they stay.")]
     Replay {
         #[command(flatten)]
         stored: DataArgs,

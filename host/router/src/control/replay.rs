@@ -78,20 +78,19 @@ impl Control {
         }
     }
 
-    /// Gives records to one sink: all at once, or one by one if it refuses some.
+    /// Gives records to one sink.
     fn to_sink(&self, sink: &str, group: &Group, outcome: &mut Outcome) {
-        let give = |batch: Batch| self.runtime.block_on(self.queues.give(sink, batch));
-        if give(group.batch.clone()) == Ok(group.places.len() as u64) {
-            outcome.done.extend(group.places.iter().cloned());
-            return;
-        }
-        for (record, place) in group.batch.iter().zip(&group.places) {
-            let mut one = Batch::new();
-            one.push(record.as_bytes());
-            match give(one) {
-                Ok(1..) => drop(outcome.done.insert(place.clone())),
-                Ok(0) => outcome.keep(1, format!("sink `{sink}` refuses the record again")),
-                Err(error) => outcome.keep(1, format!("sink `{sink}`: {error}")),
+        match self.runtime.block_on(self.queues.give(sink, group.batch.clone())) {
+            Ok(refused) => {
+                if !refused.is_empty() {
+                    outcome.note(format!("sink `{sink}` refuses records again"));
+                }
+                outcome.stored(&group.places, &refused.into_iter().collect());
+            }
+            // Which of them it has is not known.
+            Err(error) => {
+                let again = "what it has taken all the same arrives again with the next replay";
+                outcome.keep(group.places.len(), format!("sink `{sink}`: {error}; {again}"));
             }
         }
     }
@@ -99,13 +98,10 @@ impl Control {
     fn through_filters(&self, group: &Group, outcome: &mut Outcome) {
         match self.submit(group.batch.clone()) {
             Ok(Receipt { quarantined, rejected }) => {
-                let rejected: HashSet<usize> = rejected.iter().map(|record| record.index as usize).collect();
-                outcome.left += rejected.len();
                 outcome.again += quarantined.len();
                 let errors = quarantined.iter().take(1).map(|record| record.error.clone());
                 errors.for_each(|error| outcome.note(error));
-                let stored = group.places.iter().enumerate().filter(|(index, _)| !rejected.contains(index));
-                outcome.done.extend(stored.map(|(_, place)| place.clone()));
+                outcome.stored(&group.places, &rejected.iter().map(|record| record.index as usize).collect());
             }
             Err(error) => outcome.keep(group.places.len(), error),
         }
@@ -129,6 +125,13 @@ impl Control {
 }
 
 impl Outcome {
+    /// The records of these entries are stored elsewhere, except those with the indexes in `refused`, which stay.
+    fn stored(&mut self, places: &[Place], refused: &HashSet<usize>) {
+        self.left += refused.len();
+        let stored = places.iter().enumerate().filter(|(index, _)| !refused.contains(index));
+        self.done.extend(stored.map(|(_, place)| place.clone()));
+    }
+
     /// Some entries stay.
     fn keep(&mut self, count: usize, error: String) {
         self.left += count;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use weir_api::AuditEntry;
 use weir_journal::erase::count;
 use weir_journal::storage::Storage;
-use weir_journal::{Disk, Journal, Keys, OpenError};
+use weir_journal::{Disk, Journal, Keys, Ledger, OpenError};
 use weir_record::time::now_ns;
 use weir_sinks::BuildContext;
 
@@ -119,12 +119,7 @@ fn build(sink: &SinkSettings, context: &BuildContext) -> Result<Box<dyn weir_sin
 /// Records it in the journal, from where the sinks get it after the next start.
 fn record(journal: &Journal, entry: AuditEntry) {
     let Some(batch) = control::audit_record(&entry) else { return };
-    let (done, stored) = crossbeam_channel::bounded(1);
-    journal.append(batch.encode(), batch.len() as u32, move |result| {
-        // The receiver is waiting for it.
-        let _ = done.send(result);
-    });
-    if !matches!(stored.recv(), Ok(Ok(_))) {
+    if journal.append_and_wait(batch.encode(), batch.len() as u32, Ledger::default()).is_err() {
         eprintln!("weir: this could not be recorded: {entry:?}");
     }
 }

@@ -65,11 +65,8 @@ impl Answers {
         }
     }
 
-    /// Adds what the journal shall hold for these deliveries, unless some of their records are not stored.
+    /// Adds what the journal shall hold for these deliveries.
     pub fn mark(&mut self, ledger: &mut Ledger, engine: &Engine) {
-        if self.failure.is_some() {
-            return;
-        }
         for waiting in &mut self.waiting {
             match &waiting.mark {
                 Some(Mark::Key(key)) => {
@@ -85,6 +82,11 @@ impl Answers {
     /// Makes all answers report this failure.
     pub fn fail(&mut self, reason: &str) {
         self.failure = Some(reason.to_string());
+    }
+
+    /// Whether all answers report a failure.
+    pub fn have_failed(&self) -> bool {
+        self.failure.is_some()
     }
 
     /// Sends the answers. A disconnected sender is not an error: its records are stored.

@@ -35,6 +35,8 @@ pub(crate) struct Progress {
     pub taken: Option<Position>,
     /// Where the part that failed ended.
     pub failed_end: Option<Position>,
+    /// Records of another sink that this one refused.
+    pub refused: Vec<Position>,
 }
 
 impl Delivery<'_> {
@@ -55,14 +57,14 @@ impl Delivery<'_> {
                     progress.records += (count - rejected.len().min(count)) as u64;
                     progress.durable = durable;
                     for (position, reason) in rejected {
-                        self.quarantine(&frames, position, &reason)?;
+                        self.quarantine(&frames, position, &reason, progress)?;
                     }
                     progress.taken = end;
                 }
                 Err(SinkError::Reject(reason)) if count == 1 => {
                     let only = frames.iter().find_map(|frame| frame.iter().next().map(|(position, _)| position));
                     if let Some(position) = only {
-                        self.quarantine(&frames, position, &reason)?;
+                        self.quarantine(&frames, position, &reason, progress)?;
                     }
                     progress.taken = end;
                 }
@@ -83,9 +85,16 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    fn quarantine(&self, frames: &[Selected], position: Position, reason: &str) -> Result<(), SinkError> {
+    fn quarantine(
+        &self,
+        frames: &[Selected],
+        position: Position,
+        reason: &str,
+        progress: &mut Progress,
+    ) -> Result<(), SinkError> {
         if self.stands_in {
             tracing::debug!(sink = self.from, ?position, reason, "record of another sink refused");
+            progress.refused.push(position);
             return Ok(());
         }
         let Some(frame) = frames.iter().find(|frame| frame.sequence == position.sequence) else {
@@ -232,6 +241,19 @@ mod tests {
             assert!(held.iter().all(|(from, reason, _)| from == "sink:picky" && reason == "hated"));
             assert!(sink.calls <= 1 + hates.len() * 2 * 8, "{} calls", sink.calls);
         }
+    }
+
+    #[tokio::test]
+    async fn records_of_another_sink_that_are_refused_are_named_and_not_quarantined() {
+        let mut sink = Picky { hates: vec![2, 7], took: Vec::new(), calls: 0 };
+        let (cell, tracker) = (MemoryQuarantine::default(), StatusTracker::new("picky", 0));
+        let mut progress = Progress::default();
+        let mut delivery = Delivery { stands_in: true, ..delivery(&mut sink, &cell, &tracker) };
+        let outcome = delivery.run(vec![frame(1, numbered(0..10))], &mut progress).await;
+        assert_eq!(outcome, Ok(()));
+        let refused: Vec<u32> = progress.refused.iter().map(|position| position.index).collect();
+        assert_eq!((progress.records, refused), (8, vec![2, 7]));
+        assert!(cell.held.into_inner().expect("not poisoned").is_empty());
     }
 
     #[test]

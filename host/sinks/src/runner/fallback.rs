@@ -21,6 +21,7 @@ use weir_journal::{Entry, Journal, ReadError, Reader};
 use weir_record::{Batch, Change, Record, Value, apply_changes, write_json};
 
 use super::Stop;
+use super::delivery::Progress;
 use super::erase::EraseRequest;
 use super::status::StatusTracker;
 use crate::limits;
@@ -45,8 +46,8 @@ pub(crate) enum Request {
 /// Records of another sink.
 pub(crate) struct StandIn {
     pub frames: Vec<Selected>,
-    /// How many records it took, or why it could not take them.
-    pub answer: oneshot::Sender<Result<u64, String>>,
+    /// What it took and refused, or why it could not take them all.
+    pub answer: oneshot::Sender<Result<Progress, String>>,
 }
 
 /// The queues through which running sinks receive records that are not next in the journal for them, those of failing
@@ -62,18 +63,20 @@ impl FallbackQueues {
         receiver
     }
 
-    /// Gives records to one sink alone, without moving its position. Returns how many it took; it refuses the others.
-    pub async fn give(&self, sink: &str, records: Batch) -> Result<u64, String> {
+    /// Gives records to one sink alone, without moving its position. Returns the indexes of those that it refuses: it has
+    /// all others. After an error it may have some of them.
+    pub async fn give(&self, sink: &str, records: Batch) -> Result<Vec<usize>, String> {
         let now_ns = weir_record::time::now_ns();
         // A number that no frame of the journal has, and no earlier call: some servers recognise records by it.
         let sequence = u64::try_from(now_ns).unwrap_or(u64::MAX);
         let frame =
             Selected { sequence, time_ns: now_ns, batch: Arc::new(records), indexes: Indexes::All, complete: true };
-        self.ask(sink, vec![frame]).await
+        let progress = self.ask(sink, vec![frame]).await?;
+        Ok(progress.refused.iter().map(|position| position.index as usize).collect())
     }
 
     /// Asks a sink to take records.
-    async fn ask(&self, sink: &str, frames: Vec<Selected>) -> Result<u64, String> {
+    async fn ask(&self, sink: &str, frames: Vec<Selected>) -> Result<Progress, String> {
         let queue = self.to(sink).ok_or("it is not running")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
@@ -228,7 +231,7 @@ impl Fallback {
         let mut why = Vec::new();
         for name in self.chain.clone() {
             match self.ask(&name, frames.to_vec()).await {
-                Ok(records) => {
+                Ok(Progress { records, .. }) => {
                     self.tracker.fell_back(&name, records);
                     return records;
                 }
@@ -241,7 +244,7 @@ impl Fallback {
         0
     }
 
-    async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
+    async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<Progress, String> {
         tokio::select! {
             outcome = self.queues.ask(name, frames) => outcome,
             _ = self.stop.wait_for(|stop| *stop != Stop::No) => Err("stopping".into()),

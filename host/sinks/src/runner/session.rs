@@ -260,7 +260,7 @@ impl Runner {
             () = drain_over(&mut self.stop, Duration::ZERO) => return Err(SessionEnd::Stopped),
         };
         self.tracker.stood_in(progress.records);
-        let answer = outcome.as_ref().map(|()| progress.records).map_err(SinkError::to_string);
+        let answer = outcome.as_ref().map(|()| progress).map_err(SinkError::to_string);
         // Nobody receives if it took too long.
         let _ = request.answer.send(answer);
         Ok(outcome?)

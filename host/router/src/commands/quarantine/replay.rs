@@ -44,6 +44,15 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
                 if answer.get("accepted").is_none() {
                     bail!("{router} answered {answer}");
                 }
+                if let Some(rejected) = answer.get("rejected") {
+                    // They are stored nowhere else, and the mark can only pass all of them.
+                    bail!(
+                        "{sent} records were replayed, then filters rejected {rejected} of {waiting}; these stay in {}, \
+                         and the next replay sends them all again, so change the filter first: {}",
+                        file.path.display(),
+                        answer["errors"][0]["error"].as_str().unwrap_or("no reason was given")
+                    );
+                }
                 sent += waiting;
                 waiting = 0;
             }
