@@ -198,3 +198,29 @@ pub fn describe_metrics() {
     );
     crate::file::describe_metrics();
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    struct Accepts;
+
+    #[async_trait]
+    impl Store for Accepts {
+        async fn store(&self, _: &str, _: Delivery) -> Result<(), Refused> {
+            Ok(())
+        }
+
+        async fn positions(&self, _: &str) -> Vec<Position> {
+            Vec::new()
+        }
+    }
+
+    /// A destination that accepts everything, for tests of sources. It stops when the sender is dropped, too.
+    pub(crate) fn destination() -> (watch::Sender<bool>, Destination) {
+        let (stop, stopped) = watch::channel(false);
+        let origin =
+            Origin { source: "test".to_owned(), level: Level::Info, routes: Vec::new(), aliases: Arc::default() };
+        (stop, Destination::new("test", origin, Arc::new(Accepts), stopped))
+    }
+}
