@@ -196,7 +196,7 @@ impl Reading<'_> {
             let composed = match item {
                 Some(Item::Message(message)) => {
                     taken += 1;
-                    bytes += message.value.len();
+                    bytes += message.byte_len();
                     let origin = |composer: &mut Composer<'_, '_>| describe(composer, &first.partition, &message);
                     compose(&mut composer, self.shared.format, message.value, origin)
                 }
@@ -276,4 +276,32 @@ fn describe(composer: &mut Composer<'_, '_>, partition: &Partition, message: &Me
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::destination::tests::destination;
+    use crate::kafka::batches::tests::batch_with_header;
+    use crate::kafka::connection::Access;
+    use crate::message::Format;
+
+    #[test]
+    fn a_delivery_ends_where_values_and_headers_together_reach_its_limit() {
+        let access = Access { tls: None, sasl: None, timeout: Duration::ZERO };
+        let shared = Shared { access, group: "weir".to_owned(), format: Format::Auto };
+        let (cluster, progress) = (Cluster::default(), Progress::new(BTreeMap::new(), Vec::new()));
+        let (_stop, to) = destination();
+        let broker = ("localhost".to_owned(), 9092);
+        let reading =
+            Reading { shared: &shared, cluster: &cluster, progress: &progress, to: &to, broker, next: BTreeMap::new() };
+        let bytes = batch_with_header(0..5, "h".repeat(limits::BATCH_BYTES / 2).as_bytes());
+        let partition = Partition { topic: "events".to_owned(), number: 0 };
+        let batches = Batches::new(&bytes, Vec::new(), 0);
+        let mut arrived = VecDeque::from([Arrived { partition: partition.clone(), batches }]);
+        let (delivery, read) = reading.delivery(&mut arrived).expect("it can be read");
+        assert_eq!((delivery.batch.len(), delivery.bad.len(), read), (2, 0, vec![(partition, 2)]));
+    }
 }
