@@ -196,6 +196,10 @@ pub fn describe_metrics() {
         "weir_source_quarantined_total",
         "What sources have fetched and could not read as records"
     );
+    metrics::describe_counter!(
+        "weir_source_dropped_total",
+        "Messages of plain NATS subjects that arrived while there was no room for them"
+    );
     crate::file::describe_metrics();
 }
 

@@ -5,6 +5,7 @@
 //! | `mod.rs` | options; from a consumer or a subscription to the destination |
 //! | `message.rs` | where a message comes from, in its record |
 //! | `seen.rs` | the messages of a stream that are stored |
+//! | `waiting.rs` | the messages of plain subjects that are not stored yet |
 //!
 //! Of a stream: a durable pull consumer, created if missing, which any number of routers can share; the server gives each
 //! message to one of them. A message is acknowledged when its record is in the journal. What the server delivers again, to
@@ -13,12 +14,15 @@
 //! have stored; so for several routers with one database, the record carries the number too (`nats.id`), and the
 //! `postgres` sink can be told to store each once (`unique = "nats.id"`).
 //!
-//! Of plain subjects, the server keeps nothing: what is published while no router is subscribed is not received.
+//! Of plain subjects, the server keeps nothing: what is published while no router is subscribed is not received, and
+//! what exceeds the room for those that wait is dropped.
 
 mod message;
 mod seen;
+mod waiting;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
@@ -35,6 +39,7 @@ use weir_record::{Batch, Composer};
 
 use self::message::Origin;
 use self::seen::Seen;
+use self::waiting::Waiting;
 use crate::destination::{Delivery, Destination, Position, Stopping};
 use crate::limits;
 use crate::message::{Format, compose};
@@ -178,7 +183,8 @@ impl Nats {
         // Of streams that were made again, or are no longer configured.
         let mut forgotten: Vec<Position> =
             before.into_iter().map(|position| Position { value: None, ..position }).collect();
-        let messages = consumer.stream().max_messages_per_batch(limits::BATCH_RECORDS).messages().await;
+        let pulls = consumer.stream().max_messages_per_batch(limits::BATCH_RECORDS);
+        let messages = pulls.max_bytes_per_batch(limits::NATS_PULL_BYTES).messages().await;
         let messages = messages.map_err(|error| self.fault("can't take messages", &error))?;
         let mut arrived = messages.ready_chunks(limits::BATCH_RECORDS);
         while let Some(messages) = arrived.next().await {
@@ -186,7 +192,8 @@ impl Nats {
             let messages = messages.map_err(|error| self.fault("can't take messages", &error))?;
             let mut rest = &messages[..];
             while !rest.is_empty() {
-                let (mut delivery, taken) = self.delivery(rest, &mut seen, to)?;
+                let of_stream = rest.iter().map(|message| self.of_stream(message));
+                let (mut delivery, taken) = self.delivery(of_stream, &mut seen, to)?;
                 if !delivery.batch.is_empty() || !delivery.bad.is_empty() {
                     delivery.positions.append(&mut forgotten);
                     delivery.positions.push(Position { key: identity.clone(), value: Some(seen.encode()) });
@@ -204,27 +211,39 @@ impl Nats {
         Err(self.fault("can't take messages", &"the consumer was deleted"))
     }
 
+    /// What a message of a stream holds, and where it comes from.
+    fn of_stream<'m>(&self, message: &'m Message) -> Result<(&'m [u8], Origin<'m>), String> {
+        let info = message.info().map_err(|error| self.fault("not a message of a stream", &error))?;
+        let origin = Origin { subject: &message.subject, stream: Some((info.stream, info.stream_sequence)) };
+        Ok((&message.payload[..], origin))
+    }
+
     /// The records of the first of these messages that are not stored yet, up to the limits. Returns how many messages
     /// that are.
-    fn delivery(&self, messages: &[Message], seen: &mut Seen, to: &Destination) -> Result<(Delivery, usize), String> {
+    fn delivery<'m>(
+        &self,
+        messages: impl Iterator<Item = Result<(&'m [u8], Origin<'m>), String>>,
+        seen: &mut Seen,
+        to: &Destination,
+    ) -> Result<(Delivery, usize), String> {
         let defaults = to.defaults(now_ns());
         let mut batch = Batch::new();
         let mut composer = Composer::new(&defaults, &mut batch);
         let (mut taken, mut bytes) = (0, 0);
-        for message in messages {
-            if taken > 0 && bytes + message.payload.len() > limits::BATCH_BYTES {
+        for message in messages.take(limits::BATCH_RECORDS) {
+            let (payload, origin) = message?;
+            if taken > 0 && bytes + payload.len() > limits::BATCH_BYTES {
                 break;
             }
-            let info = message.info().map_err(|error| self.fault("not a message of a stream", &error))?;
             taken += 1;
-            bytes += message.payload.len();
-            if seen.contains(info.stream_sequence) {
-                continue;
+            bytes += payload.len();
+            if let Some((_, number)) = origin.stream {
+                if seen.contains(number) {
+                    continue;
+                }
+                seen.insert(number);
             }
-            seen.insert(info.stream_sequence);
-            let origin = Origin { subject: &message.subject, stream: Some((info.stream, info.stream_sequence)) };
-            let composed =
-                compose(&mut composer, self.options.format, &message.payload, |composer| origin.add_to(composer));
+            let composed = compose(&mut composer, self.options.format, payload, |composer| origin.add_to(composer));
             composed.map_err(|error| self.fault("can't read messages", &error))?;
         }
         let bad = composer.finish();
@@ -233,25 +252,34 @@ impl Nats {
 
     async fn subscribe(&self, link: &Link, subject: &str, to: &Destination) -> Result<(), String> {
         let subscription = link.client().queue_subscribe(subject.to_owned(), self.options.consumer.clone()).await;
-        let subscription =
+        let mut subscription =
             subscription.map_err(|error| self.fault(&format!("can't subscribe to `{subject}`"), &error))?;
-        let mut arrived = subscription.ready_chunks(limits::BATCH_RECORDS);
-        while let Some(messages) = arrived.next().await {
-            let defaults = to.defaults(now_ns());
-            let mut batch = Batch::new();
-            let mut composer = Composer::new(&defaults, &mut batch);
-            for message in &messages {
-                let origin = Origin { subject: &message.subject, stream: None };
-                let composed =
-                    compose(&mut composer, self.options.format, &message.payload, |composer| origin.add_to(composer));
-                composed.map_err(|error| self.fault("can't read messages", &error))?;
-            }
-            let bad = composer.finish();
-            if to.deliver(Delivery { batch, bad, ..Delivery::default() }).await == Err(Stopping) {
-                return Ok(());
+        let ended = || self.fault(&format!("can't receive from `{subject}`"), &"the subscription has ended");
+        let mut waiting = Waiting::new(to.name());
+        loop {
+            let first = subscription.next().await;
+            waiting.add(first.ok_or_else(ended)?);
+            while !waiting.is_empty() {
+                let messages = waiting.messages().map(|message| {
+                    let origin = Origin { subject: &message.subject, stream: None };
+                    Ok((&message.payload[..], origin))
+                });
+                let (delivery, taken) = self.delivery(messages, &mut Seen::default(), to)?;
+                waiting.remove(taken);
+                let mut delivering = pin!(to.deliver(delivery));
+                let delivered = loop {
+                    tokio::select! {
+                        biased;
+                        delivered = &mut delivering => break delivered,
+                        // However long that takes, the server and its client would drop what is not taken from them.
+                        message = subscription.next() => waiting.add(message.ok_or_else(ended)?),
+                    }
+                };
+                if delivered == Err(Stopping) {
+                    return Ok(());
+                }
             }
         }
-        Err(self.fault(&format!("can't receive from `{subject}`"), &"the subscription has ended"))
     }
 }
 
@@ -276,5 +304,27 @@ impl Source for Nats {
             taken = taking => taken,
             trouble = trouble => Err(format!("{}: {trouble}", self.address.place())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::tests::destination;
+
+    #[test]
+    fn messages_of_plain_subjects_are_stored_up_to_the_limits_at_once() {
+        let options = Options { subject: Some("events".to_owned()), ..Options::default() };
+        let nats = Nats::new("bus", options).expect("they can be used");
+        let (_stop, to) = destination();
+        let taken = |payload: &[u8], count: usize| {
+            let messages = (0..count).map(|_| Ok((payload, Origin { subject: "events", stream: None })));
+            let (delivery, taken) = nats.delivery(messages, &mut Seen::default(), &to).expect("they are readable");
+            assert_eq!(delivery.batch.len(), taken);
+            taken
+        };
+        assert_eq!(taken(&vec![b'x'; limits::BATCH_BYTES / 2], 5), 2);
+        assert_eq!(taken(&vec![b'x'; limits::BATCH_BYTES + 1], 5), 1);
+        assert_eq!(taken(b"short", limits::BATCH_RECORDS + 1), limits::BATCH_RECORDS);
     }
 }
