@@ -23,6 +23,9 @@ pub const MAX_POSITION_BYTES: usize = 64 << 10;
 /// Default for the time limit of NATS operations: longer than a stalled disk needs, short enough to notice a dead server.
 pub const NATS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Default for `ack_wait`: longer than a restart takes, or a stalled disk needs.
+pub const NATS_ACK_WAIT: Duration = Duration::from_secs(30);
+
 /// The shortest `ack_wait`: storing a batch takes longer than less.
 pub const NATS_MIN_ACK_WAIT: Duration = Duration::from_secs(1);
 

@@ -21,12 +21,13 @@ mod message;
 mod seen;
 mod waiting;
 
+use std::iter;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer, pull};
 use async_trait::async_trait;
 use futures::StreamExt;
 use schemars::JsonSchema;
@@ -80,8 +81,9 @@ struct Options {
     /// What a message holds: one JSON object or one MessagePack map is a record (`auto` tells which, and takes anything
     /// else as text); `json` and `msgpack` put anything else into the quarantine; `text` is the message of a record.
     format: Format,
-    /// After this time, the server gives a message that is not acknowledged to a router again.
-    ack_wait: TimeSpan,
+    /// After this time, the server gives a message that is not acknowledged to a router again. Default: 30s for a
+    /// consumer that is created.
+    ack_wait: Option<TimeSpan>,
     /// The user.
     user: Option<String>,
     /// The user's password.
@@ -104,7 +106,7 @@ impl Default for Options {
             consumer: "weir".to_owned(),
             subject: None,
             format: Format::Auto,
-            ack_wait: TimeSpan(Duration::from_secs(30)),
+            ack_wait: None,
             user: None,
             password: None,
             token: None,
@@ -130,7 +132,8 @@ impl Nats {
         if !options.stream.as_deref().is_none_or(is_name) || !is_name(&options.consumer) {
             return refuse("names of streams and consumers contain no dots, spaces, slashes or wildcards");
         }
-        if options.timeout.duration().is_zero() || options.ack_wait.duration() < limits::NATS_MIN_ACK_WAIT {
+        let is_short = |time: TimeSpan| time.duration() < limits::NATS_MIN_ACK_WAIT;
+        if options.timeout.duration().is_zero() || options.ack_wait.is_some_and(is_short) {
             return refuse("`timeout` must be more than 0, and `ack_wait` at least 1s");
         }
         let tls = options.tls.clone().map(|Tls { ca, certificate, key }| Certificates { ca, certificate, key });
@@ -158,20 +161,19 @@ impl Nats {
         let wanted = pull::Config {
             durable_name: Some(self.options.consumer.clone()),
             ack_policy: AckPolicy::Explicit,
-            ack_wait: self.options.ack_wait.duration(),
+            ack_wait: self.options.ack_wait.map_or(limits::NATS_ACK_WAIT, |TimeSpan(time)| time),
             filter_subject: self.options.subject.clone().unwrap_or_default(),
             max_ack_pending: limits::NATS_PENDING,
             ..pull::Config::default()
         };
         let consumer = found.get_or_create_consumer(&self.options.consumer, wanted).await;
-        let consumer =
-            consumer.map_err(|error| self.fault(&format!("consumer `{}`", self.options.consumer), &error))?;
-        let is_explicit = consumer.cached_info().config.ack_policy == AckPolicy::Explicit;
-        if !is_explicit {
-            let what = format!("consumer `{}`", self.options.consumer);
-            return Err(self.fault(&what, &"it must acknowledge each message (`ack_policy` explicit)"));
+        let what = format!("consumer `{}`", self.options.consumer);
+        let consumer = consumer.map_err(|error| self.fault(&what, &error))?;
+        // It may have existed.
+        match refusal(&self.options, &consumer.cached_info().config, &found.cached_info().config.subjects) {
+            Some(why) => Err(self.fault(&what, &why)),
+            None => Ok((consumer, identity.into_bytes())),
         }
-        Ok((consumer, identity.into_bytes()))
     }
 
     async fn consume(&self, link: &Link, stream: &str, to: &Destination) -> Result<(), String> {
@@ -283,6 +285,30 @@ impl Nats {
     }
 }
 
+/// Why a consumer of a stream with these subjects is not what the options say; `None` if it is.
+fn refusal(options: &Options, has: &consumer::Config, subjects: &[String]) -> Option<String> {
+    if has.ack_policy != AckPolicy::Explicit {
+        return Some("it must acknowledge each message (`ack_policy` explicit)".to_owned());
+    }
+    if let Some(wanted) = options.ack_wait
+        && wanted.duration() != has.ack_wait
+    {
+        return Some(format!("its `ack_wait` is {}, not {wanted}; change or delete it", TimeSpan(has.ack_wait)));
+    }
+    let is_part = |subject: &&String| !["", ">"].contains(&subject.as_str()) && subjects != [subject.as_str()];
+    let taken: Vec<&String> = iter::once(&has.filter_subject).chain(&has.filter_subjects).filter(is_part).collect();
+    let wanted: Vec<&String> = options.subject.iter().filter(is_part).collect();
+    // Several subjects can't be configured here: it was made for them.
+    if taken == wanted || options.subject.is_none() && taken.len() > 1 {
+        return None;
+    }
+    let named = |subjects: &[&String]| match subjects {
+        [] => "all subjects".to_owned(),
+        some => some.iter().map(|subject| format!("`{subject}`")).collect::<Vec<_>>().join(" and "),
+    };
+    Some(format!("it takes {}, not {}; set `subject`, or change or delete it", named(&taken), named(&wanted)))
+}
+
 #[async_trait]
 impl Source for Nats {
     async fn run(&self, to: Destination) -> Result<(), String> {
@@ -326,5 +352,34 @@ mod tests {
         assert_eq!(taken(&vec![b'x'; limits::BATCH_BYTES / 2], 5), 2);
         assert_eq!(taken(&vec![b'x'; limits::BATCH_BYTES + 1], 5), 1);
         assert_eq!(taken(b"short", limits::BATCH_RECORDS + 1), limits::BATCH_RECORDS);
+    }
+
+    #[test]
+    fn a_consumer_that_exists_must_be_what_the_options_say() {
+        let consumer = |filters: &[&str]| consumer::Config {
+            ack_wait: Duration::from_secs(30),
+            filter_subjects: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+            ..consumer::Config::default()
+        };
+        let refused = |subject: Option<&str>, ack_wait: Option<u64>, has: &consumer::Config| {
+            let ack_wait = ack_wait.map(|seconds| TimeSpan(Duration::from_secs(seconds)));
+            let options = Options { subject: subject.map(str::to_owned), ack_wait, ..Options::default() };
+            refusal(&options, has, &["log.>".to_owned()]).unwrap_or_default()
+        };
+        let (all, several) = (consumer(&[]), consumer(&["log.shop", "log.cart"]));
+        let one = consumer::Config { filter_subject: "log.shop".to_owned(), ..consumer(&[]) };
+        for (subject, has) in [(None, &all), (Some("log.>"), &all), (Some("log.shop"), &one), (None, &several)] {
+            assert_eq!([refused(subject, None, has), refused(subject, Some(30), has)], ["", ""]);
+        }
+        for (subject, has) in
+            [(Some("log.shop"), &all), (None, &one), (Some("log.cart"), &one), (Some("log.shop"), &several)]
+        {
+            let why = refused(subject, None, has);
+            assert!(why.starts_with("it takes "), "{why}");
+        }
+        let why = refused(None, Some(10), &all);
+        assert!(why.starts_with("its `ack_wait` is 30s, not 10s"), "{why}");
+        let silent = consumer::Config { ack_policy: AckPolicy::None, ..consumer(&[]) };
+        assert!(refused(None, None, &silent).contains("ack_policy"));
     }
 }
