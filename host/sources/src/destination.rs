@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use metrics::{Counter, counter};
 use tokio::sync::watch;
 use tokio::time::sleep;
-use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, give_routes};
+use weir_record::time::now_ns;
+use weir_record::{Aliases, Batch, Composer, Defaults, Level, RejectedRecord, give_routes};
 
 use crate::limits;
 
@@ -120,6 +121,18 @@ impl Destination {
             aliases: &self.origin.aliases,
             keeps_routes: false,
         }
+    }
+
+    /// A delivery of the records that `add` composes, which were received now.
+    pub(crate) fn compose(
+        &self,
+        add: impl FnOnce(&mut Composer<'_, '_>) -> Result<(), String>,
+    ) -> Result<Delivery, String> {
+        let (defaults, mut batch) = (self.defaults(now_ns()), Batch::new());
+        let mut composer = Composer::new(&defaults, &mut batch);
+        add(&mut composer)?;
+        let bad = composer.finish();
+        Ok(Delivery { batch, bad, ..Delivery::default() })
     }
 
     /// The positions that were stored last.

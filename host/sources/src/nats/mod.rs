@@ -35,8 +35,6 @@ use serde::Deserialize;
 use weir_document::Secret;
 use weir_document::units::TimeSpan;
 use weir_nats::{Access, Address, Certificates, Link};
-use weir_record::time::now_ns;
-use weir_record::{Batch, Composer};
 
 use self::message::Origin;
 use self::seen::Seen;
@@ -228,28 +226,27 @@ impl Nats {
         seen: &mut Seen,
         to: &Destination,
     ) -> Result<(Delivery, usize), String> {
-        let defaults = to.defaults(now_ns());
-        let mut batch = Batch::new();
-        let mut composer = Composer::new(&defaults, &mut batch);
         let (mut taken, mut bytes) = (0, 0);
-        for message in messages.take(limits::BATCH_RECORDS) {
-            let (payload, origin) = message?;
-            if taken > 0 && bytes + payload.len() > limits::BATCH_BYTES {
-                break;
-            }
-            taken += 1;
-            bytes += payload.len();
-            if let Some((_, number)) = origin.stream {
-                if seen.contains(number) {
-                    continue;
+        let delivery = to.compose(|composer| {
+            for message in messages.take(limits::BATCH_RECORDS) {
+                let (payload, origin) = message?;
+                if taken > 0 && bytes + payload.len() > limits::BATCH_BYTES {
+                    break;
                 }
-                seen.insert(number);
+                taken += 1;
+                bytes += payload.len();
+                if let Some((_, number)) = origin.stream {
+                    if seen.contains(number) {
+                        continue;
+                    }
+                    seen.insert(number);
+                }
+                let composed = compose(composer, self.options.format, payload, |composer| origin.add_to(composer));
+                composed.map_err(|error| self.fault("can't read messages", &error))?;
             }
-            let composed = compose(&mut composer, self.options.format, payload, |composer| origin.add_to(composer));
-            composed.map_err(|error| self.fault("can't read messages", &error))?;
-        }
-        let bad = composer.finish();
-        Ok((Delivery { batch, bad, ..Delivery::default() }, taken))
+            Ok(())
+        })?;
+        Ok((delivery, taken))
     }
 
     async fn subscribe(&self, link: &Link, subject: &str, to: &Destination) -> Result<(), String> {
