@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use metrics::{Counter, counter};
 use tokio::sync::watch;
 use tokio::time::sleep;
-use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, give_routes};
+use weir_record::time::now_ns;
+use weir_record::{Aliases, Batch, Composer, Defaults, Level, RejectedRecord, give_routes};
 
 use crate::limits;
 
@@ -122,6 +123,18 @@ impl Destination {
         }
     }
 
+    /// A delivery of the records that `add` composes, which were received now.
+    pub(crate) fn compose(
+        &self,
+        add: impl FnOnce(&mut Composer<'_, '_>) -> Result<(), String>,
+    ) -> Result<Delivery, String> {
+        let (defaults, mut batch) = (self.defaults(now_ns()), Batch::new());
+        let mut composer = Composer::new(&defaults, &mut batch);
+        add(&mut composer)?;
+        let bad = composer.finish();
+        Ok(Delivery { batch, bad, ..Delivery::default() })
+    }
+
     /// The positions that were stored last.
     pub async fn positions(&self) -> Vec<Position> {
         self.store.positions(&self.name).await
@@ -196,5 +209,35 @@ pub fn describe_metrics() {
         "weir_source_quarantined_total",
         "What sources have fetched and could not read as records"
     );
+    metrics::describe_counter!(
+        "weir_source_dropped_total",
+        "Messages of plain NATS subjects that arrived while there was no room for them"
+    );
     crate::file::describe_metrics();
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    struct Accepts;
+
+    #[async_trait]
+    impl Store for Accepts {
+        async fn store(&self, _: &str, _: Delivery) -> Result<(), Refused> {
+            Ok(())
+        }
+
+        async fn positions(&self, _: &str) -> Vec<Position> {
+            Vec::new()
+        }
+    }
+
+    /// A destination that accepts everything, for tests of sources. It stops when the sender is dropped, too.
+    pub(crate) fn destination() -> (watch::Sender<bool>, Destination) {
+        let (stop, stopped) = watch::channel(false);
+        let origin =
+            Origin { source: "test".to_owned(), level: Level::Info, routes: Vec::new(), aliases: Arc::default() };
+        (stop, Destination::new("test", origin, Arc::new(Accepts), stopped))
+    }
 }

@@ -27,7 +27,8 @@
 //! the same frame of its journal, so after a crash the source continues exactly there: nothing is lost or repeated.
 //!
 //! Invariants: a source reads on only when what it has read is durable or in its memory, within the limits of this crate;
-//! it never drops records because the router has no room; nothing here knows the journal.
+//! it never drops records because the router has no room, except messages of plain NATS subjects, which nobody else
+//! keeps; nothing here knows the journal.
 
 mod demo;
 mod destination;

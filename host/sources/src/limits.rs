@@ -23,11 +23,22 @@ pub const MAX_POSITION_BYTES: usize = 64 << 10;
 /// Default for the time limit of NATS operations: longer than a stalled disk needs, short enough to notice a dead server.
 pub const NATS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Default for `ack_wait`: longer than a restart takes, or a stalled disk needs.
+pub const NATS_ACK_WAIT: Duration = Duration::from_secs(30);
+
 /// The shortest `ack_wait`: storing a batch takes longer than less.
 pub const NATS_MIN_ACK_WAIT: Duration = Duration::from_secs(1);
 
 /// Messages of a consumer that may be on their way to routers: enough for several.
 pub const NATS_PENDING: i64 = 20_000;
+
+/// Bytes of messages that a consumer is asked for at once; half as many more may be on their way. More than the 64 MiB
+/// that a message may have at most: a larger one would never be sent.
+pub const NATS_PULL_BYTES: usize = 65 << 20;
+
+/// Bytes of messages of plain subjects that wait to be stored: as many as a server keeps for a client that reads too
+/// slowly, unless configured otherwise.
+pub const NATS_WAITING_BYTES: usize = 64 << 20;
 
 /// Runs of messages that one router remembers, of a stream that several share: 16 bytes each, in every frame.
 pub const NATS_RANGES: usize = 1_000;

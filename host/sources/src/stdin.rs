@@ -106,6 +106,10 @@ impl Input<'_> {
             }
         }
         let left = self.ending.map_or(limits::STDIN_QUIET, |ending| ending.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            // A timeout of zero still returns what is there, and an application that never pauses always has more.
+            return Vec::new();
+        }
         let chunk = timeout(left.min(limits::STDIN_QUIET), self.chunks.recv()).await;
         self.with_more(chunk.ok().flatten())
     }
@@ -153,4 +157,21 @@ fn compose(lines: &mut Lines, chunk: &[u8], to: &Destination) -> Result<Delivery
         [] => lines.end(each),
         chunk => lines.push(chunk, each),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::tests::destination;
+
+    #[tokio::test]
+    async fn a_source_that_is_to_stop_ends_in_time_though_more_input_waits() {
+        let (stop, to) = destination();
+        let (sender, mut chunks) = mpsc::channel(2);
+        sender.try_send(b"more".to_vec()).expect("there is room");
+        stop.send_replace(true);
+        let mut input = Input { chunks: &mut chunks, ending: Some(Instant::now()) };
+        assert_eq!(input.next(&to).await, b"");
+        assert_eq!(chunks.try_recv().expect("it stays for the next source"), b"more");
+    }
 }

@@ -3,8 +3,7 @@
 //! A line that is a JSON object is a record with its entries, every other line is the message of one, as on the sockets of
 //! `[[listen]]`. Empty lines are none.
 
-use weir_record::time::now_ns;
-use weir_record::{Batch, ComposeError, Composer, SyntaxError};
+use weir_record::{ComposeError, Composer, SyntaxError};
 
 use crate::destination::{Delivery, Destination};
 use crate::limits::MAX_LINE_BYTES;
@@ -67,15 +66,11 @@ pub(crate) fn delivery(
     stream: Option<&str>,
     gather: impl FnOnce(&mut Each<'_>) -> Result<(), SyntaxError>,
 ) -> Result<Delivery, String> {
-    let (defaults, mut batch) = (to.defaults(now_ns()), Batch::new());
-    let mut composer = Composer::new(&defaults, &mut batch);
     let before = |composer: &mut Composer<'_, '_>| match stream {
         Some(stream) => composer.text("stream", stream.as_bytes()),
         None => Ok(()),
     };
-    gather(&mut |line| add(&mut composer, line, before)).map_err(|error| error.to_string())?;
-    let bad = composer.finish();
-    Ok(Delivery { batch, bad, ..Delivery::default() })
+    to.compose(|composer| gather(&mut |line| add(composer, line, before)).map_err(|error| error.to_string()))
 }
 
 /// Makes a line a record. `before` adds entries that those of the line replace.

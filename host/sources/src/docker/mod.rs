@@ -125,6 +125,16 @@ impl Source for Docker {
             tasks: JoinSet::new(),
             changed: HashMap::new(),
         };
+        let ended = self.follow(&mut followed, &to).await;
+        // A task that is composing lines would still deliver them, after the next run has read the positions.
+        followed.tasks.shutdown().await;
+        ended
+    }
+}
+
+impl Docker {
+    /// Follows containers until the source is to stop, or the stream of events breaks.
+    async fn follow(&self, followed: &mut Followed, to: &Destination) -> Result<(), String> {
         let health_ns = followed.take(to.positions().await);
         let mut events = self.engine.events(health_ns.unwrap_or_else(now_ns)).await?;
         followed.begin_all().await?;
@@ -151,7 +161,7 @@ impl Source for Docker {
                     "destroy" => followed.look_again(id),
                     action => {
                         if let Some(status) = action.strip_prefix("health_status: ")
-                            && health.report(status, &event, &followed).await == Err(Stopping)
+                            && health.report(status, &event, followed).await == Err(Stopping)
                         {
                             return Ok(());
                         }

@@ -1,8 +1,9 @@
 //! How far a container was read.
 //!
 //! The engine has no positions, only times: it returns what a container wrote at a time or later, in the order in which
-//! it keeps it. That order is not quite the order of the times, for the two streams have a clock reading each, and clocks
-//! are set. So a position is a time a little before the newest, and the number of entries from that time on that were
+//! it keeps it. Some engines return the first entry of that time or later, and then all that follow, whatever their
+//! times. That order is not quite the order of the times, for the two streams have a clock reading each, and clocks are
+//! set. So a position is a time a little before the newest, and the number of entries from that time on that were
 //! delivered: among the entries from a fixed time on, the n-th is always the same.
 //!
 //! Unless the engine deletes old entries, because it rotates the log: then the first entry from that time on is another
@@ -49,8 +50,11 @@ pub(super) struct Window {
 pub(super) enum Skip {
     /// It is decided by the first entry.
     Undecided(Resume),
-    /// The next so many.
-    Next(usize),
+    /// The next so many of a time or later, and those between them that are earlier.
+    Next {
+        since_ns: i64,
+        count: usize,
+    },
     /// Those up to this time.
     UpTo(i64),
     None,
@@ -114,14 +118,14 @@ impl Skip {
                 return true;
             }
             *self = match resume.first == Mark::of(entry) {
-                true => Skip::Next(resume.count),
+                true => Skip::Next { since_ns: resume.since_ns, count: resume.count },
                 false => Skip::UpTo(resume.newest_ns),
             };
         }
         match self {
-            Skip::Next(0) | Skip::None => false,
-            Skip::Next(count) => {
-                *count -= 1;
+            Skip::Next { count: 0, .. } | Skip::None => false,
+            Skip::Next { since_ns, count } => {
+                *count -= usize::from(entry.at_ns >= *since_ns);
                 true
             }
             Skip::UpTo(newest) => entry.at_ns <= *newest,
@@ -157,12 +161,22 @@ mod tests {
         Entry { stream: Stream::Stdout, at_ns: *at_ns, text: text.as_bytes(), ends: true }
     }
 
+    /// Which entries an engine returns from a time on.
+    #[derive(Clone, Copy, Debug)]
+    enum Returns {
+        /// All of that time or later.
+        Later,
+        /// The first of them, and all that follow.
+        Following,
+    }
+
     /// Reads up to `most` further entries, as after a restart, and returns them with the new position.
-    fn read(log: &Log, resume: Option<Resume>, most: usize) -> (Vec<String>, Option<Resume>) {
+    fn read(log: &Log, returns: Returns, resume: Option<Resume>, most: usize) -> (Vec<String>, Option<Resume>) {
         let since = resume.as_ref().map_or(0, Resume::since_ns);
         let (mut window, mut skip) = (Window::new(since), resume.clone().map_or(Skip::None, Skip::Undecided));
         let mut texts = Vec::new();
-        for kept in log.iter().filter(|(at_ns, _)| *at_ns >= since) {
+        let following = log.iter().skip_while(|(at_ns, _)| *at_ns < since);
+        for kept in following.filter(|(at_ns, _)| matches!(returns, Returns::Following) || *at_ns >= since) {
             if texts.len() == most {
                 break;
             }
@@ -176,7 +190,7 @@ mod tests {
 
     #[test]
     fn whatever_the_times_every_entry_is_read_once_in_order() {
-        for seed in 0..200 {
+        for (seed, returns) in (0..200).flat_map(|seed| [(seed, Returns::Later), (seed, Returns::Following)]) {
             let mut random = Rng::with_seed(seed);
             let (mut log, mut now) = (Log::new(), 1_000_000_000_000_i64);
             let (mut texts, mut resume) = (Vec::new(), None);
@@ -186,23 +200,23 @@ mod tests {
                 let late = if random.u8(..4) == 0 { random.i64(0..DOCKER_WINDOW / 2) } else { 0 };
                 log.push((now - late, format!("{}", number / random.usize(1..3))));
                 if random.u8(..10) == 0 {
-                    let (more, after) = read(&log, resume, random.usize(..50));
+                    let (more, after) = read(&log, returns, resume, random.usize(..50));
                     texts.extend(more);
                     resume = after.map(|resume| Resume::decode(&resume.encode()).expect("a position"));
                 }
             }
-            texts.extend(read(&log, resume, usize::MAX).0);
-            assert_eq!(texts, log.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), "seed {seed}");
+            texts.extend(read(&log, returns, resume, usize::MAX).0);
+            assert_eq!(texts, log.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), "seed {seed}, {returns:?}");
         }
     }
 
     #[test]
     fn after_a_rotation_what_is_left_and_new_is_read() {
         let log: Log = (0..100).map(|number| (1_000_000_000_000 + number, number.to_string())).collect();
-        let (_, resume) = read(&log, None, 50);
+        let (_, resume) = read(&log, Returns::Later, None, 50);
         // The engine has deleted some of what was delivered, all of it, or more.
         for kept in [20, 50, 70] {
-            let texts = read(&log[kept..].to_vec(), resume.clone(), usize::MAX).0;
+            let texts = read(&log[kept..].to_vec(), Returns::Later, resume.clone(), usize::MAX).0;
             assert_eq!(texts, log[kept.max(50)..].iter().map(|(_, text)| text.clone()).collect::<Vec<_>>(), "{kept}");
         }
     }

@@ -20,8 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use weir_record::time::now_ns;
-use weir_record::{Batch, Composer};
 
 use self::entry::Shape;
 use self::export::{Entry, Export};
@@ -154,17 +152,17 @@ impl Journald {
     }
 
     fn delivery(&self, entries: &[Entry], to: &Destination) -> Result<Delivery, String> {
-        let (defaults, mut batch) = (to.defaults(now_ns()), Batch::new());
-        let mut composer = Composer::new(&defaults, &mut batch);
         let shape = Shape { all_fields: self.options.all_fields };
-        for entry in entries {
-            composer.begin();
-            let composed = shape.compose(entry, &mut composer);
-            composer.end(composed, || entry.message().to_vec()).map_err(|error| error.to_string())?;
-        }
-        let bad = composer.finish();
+        let delivery = to.compose(|composer| {
+            for entry in entries {
+                composer.begin();
+                let composed = shape.compose(entry, composer);
+                composer.end(composed, || entry.message().to_vec()).map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        })?;
         let positions = entries.iter().rev().find_map(Entry::cursor).map(position).into_iter().collect();
-        Ok(Delivery { batch, bad, positions, ..Delivery::default() })
+        Ok(Delivery { positions, ..delivery })
     }
 }
 

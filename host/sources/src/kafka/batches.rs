@@ -30,6 +30,14 @@ pub(super) struct Message<'m> {
     pub headers: Vec<(&'m [u8], &'m [u8])>,
 }
 
+impl Message<'_> {
+    /// Bytes of what its record gets of it.
+    pub fn byte_len(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.map_or(0, <[u8]>::len) + self.value.len() + headers
+    }
+}
+
 /// One after another.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item<'m> {
@@ -253,33 +261,43 @@ fn message<'m>(body: &'m [u8], header: &Header) -> Read<Message<'m>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// What the checksum does not cover.
     const BEFORE_CHECKED: usize = 21;
 
+    fn varint(value: i64) -> Vec<u8> {
+        let (mut rest, mut bytes) = (((value << 1) ^ (value >> 63)) as u64, Vec::new());
+        while rest >= 0x80 {
+            bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    }
+
+    fn text(text: &[u8]) -> Vec<u8> {
+        [varint(text.len() as i64), text.to_vec()].concat()
+    }
+
     /// A batch of messages with these offsets, as a producer writes it.
     fn batch(offsets: std::ops::Range<i64>, attributes: i16, producer: i64) -> Vec<u8> {
-        let varint = |value: i64| -> Vec<u8> {
-            assert!((-64..64).contains(&value), "one byte");
-            vec![((value << 1) ^ (value >> 63)) as u8]
-        };
-        let text = |text: &[u8]| [varint(text.len() as i64), text.to_vec()].concat();
+        batch_of(offsets, attributes, producer, &varint(-1))
+    }
+
+    /// The same, of messages that have this text as a header.
+    pub(crate) fn batch_with_header(offsets: std::ops::Range<i64>, header: &[u8]) -> Vec<u8> {
+        batch_of(offsets, 0, -1, &text(header))
+    }
+
+    fn batch_of(offsets: std::ops::Range<i64>, attributes: i16, producer: i64, header: &[u8]) -> Vec<u8> {
         let mut messages = Vec::new();
         for offset in offsets.clone() {
             let delta = offset - offsets.start;
             let value = text(format!("m{offset}").as_bytes());
-            let body = [
-                &[0][..],
-                &varint(10 * delta),
-                &varint(delta),
-                &text(b"k"),
-                &value,
-                &varint(1),
-                &text(b"h"),
-                &varint(-1),
-            ];
+            let body =
+                [&[0][..], &varint(10 * delta), &varint(delta), &text(b"k"), &value, &varint(1), &text(b"h"), header];
             messages.extend(text(&body.concat()));
         }
         let count = (offsets.end - offsets.start) as i32;

@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use weir_record::time::now_ns;
-use weir_record::{Batch, ComposeError, Composer};
+use weir_record::{ComposeError, Composer};
 
 use super::Shared;
 use super::api::{self, Code};
@@ -182,38 +181,36 @@ impl Reading<'_> {
 
     /// The records of the first messages, up to the limits, and the offsets after them.
     fn delivery(&self, arrived: &mut VecDeque<Arrived<'_>>) -> Result<(Delivery, Vec<(Partition, i64)>), String> {
-        let defaults = self.to.defaults(now_ns());
-        let mut batch = Batch::new();
-        let mut composer = Composer::new(&defaults, &mut batch);
-        let (mut taken, mut bytes) = (0, 0);
         let mut read = BTreeMap::new();
-        while let Some(first) = arrived.front_mut()
-            && taken < limits::BATCH_RECORDS
-            && bytes < limits::BATCH_BYTES
-        {
-            let item = first.batches.next().map_err(|error| format!("{}: {error}", first.partition))?;
-            let is_over = item.is_none();
-            let composed = match item {
-                Some(Item::Message(message)) => {
-                    taken += 1;
-                    bytes += message.value.len();
-                    let origin = |composer: &mut Composer<'_, '_>| describe(composer, &first.partition, &message);
-                    compose(&mut composer, self.shared.format, message.value, origin)
+        let mut delivery = self.to.compose(|composer| {
+            let (mut taken, mut bytes) = (0, 0);
+            while let Some(first) = arrived.front_mut()
+                && taken < limits::BATCH_RECORDS
+                && bytes < limits::BATCH_BYTES
+            {
+                let item = first.batches.next().map_err(|error| format!("{}: {error}", first.partition))?;
+                let is_over = item.is_none();
+                let composed = match item {
+                    Some(Item::Message(message)) => {
+                        taken += 1;
+                        bytes += message.byte_len();
+                        let origin = |composer: &mut Composer<'_, '_>| describe(composer, &first.partition, &message);
+                        compose(composer, self.shared.format, message.value, origin)
+                    }
+                    Some(Item::Unreadable(why, sent)) => {
+                        bytes += sent.len();
+                        composer.reject(format!("{}: {why}", first.partition), sent.to_vec())
+                    }
+                    None => Ok(()),
+                };
+                composed.map_err(|error| format!("{}: {error}", first.partition))?;
+                read.insert(first.partition.clone(), first.batches.next_offset());
+                if is_over {
+                    arrived.pop_front();
                 }
-                Some(Item::Unreadable(why, sent)) => {
-                    bytes += sent.len();
-                    composer.reject(format!("{}: {why}", first.partition), sent.to_vec())
-                }
-                None => Ok(()),
-            };
-            composed.map_err(|error| format!("{}: {error}", first.partition))?;
-            read.insert(first.partition.clone(), first.batches.next_offset());
-            if is_over {
-                arrived.pop_front();
             }
-        }
-        let bad = composer.finish();
-        let mut delivery = Delivery { batch, bad, ..Delivery::default() };
+            Ok(())
+        })?;
         // What has no records, such as the end of a transaction, is worth no frame.
         if !delivery.batch.is_empty() || !delivery.bad.is_empty() {
             delivery.positions = self.progress.take_forgotten();
@@ -276,4 +273,32 @@ fn describe(composer: &mut Composer<'_, '_>, partition: &Partition, message: &Me
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::destination::tests::destination;
+    use crate::kafka::batches::tests::batch_with_header;
+    use crate::kafka::connection::Access;
+    use crate::message::Format;
+
+    #[test]
+    fn a_delivery_ends_where_values_and_headers_together_reach_its_limit() {
+        let access = Access { tls: None, sasl: None, timeout: Duration::ZERO };
+        let shared = Shared { access, group: "weir".to_owned(), format: Format::Auto };
+        let (cluster, progress) = (Cluster::default(), Progress::new(BTreeMap::new(), Vec::new()));
+        let (_stop, to) = destination();
+        let broker = ("localhost".to_owned(), 9092);
+        let reading =
+            Reading { shared: &shared, cluster: &cluster, progress: &progress, to: &to, broker, next: BTreeMap::new() };
+        let bytes = batch_with_header(0..5, "h".repeat(limits::BATCH_BYTES / 2).as_bytes());
+        let partition = Partition { topic: "events".to_owned(), number: 0 };
+        let batches = Batches::new(&bytes, Vec::new(), 0);
+        let mut arrived = VecDeque::from([Arrived { partition: partition.clone(), batches }]);
+        let (delivery, read) = reading.delivery(&mut arrived).expect("it can be read");
+        assert_eq!((delivery.batch.len(), delivery.bad.len(), read), (2, 0, vec![(partition, 2)]));
+    }
 }

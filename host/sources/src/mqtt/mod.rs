@@ -28,8 +28,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 use weir_document::Secret;
 use weir_document::units::TimeSpan;
-use weir_record::time::now_ns;
-use weir_record::{Batch, ComposeError, Composer};
+use weir_record::{ComposeError, Composer};
 
 use self::packet::{Message, Packet, Version, acknowledgement};
 use self::session::Session;
@@ -247,15 +246,14 @@ impl Mqtt {
     }
 
     fn delivery(&self, to: &Destination, messages: &[Message]) -> Result<Delivery, String> {
-        let (defaults, mut batch) = (to.defaults(now_ns()), Batch::new());
-        let mut composer = Composer::new(&defaults, &mut batch);
-        for message in messages {
-            let composed =
-                compose(&mut composer, self.options.format, &message.payload, |composer| origin(composer, message));
-            composed.map_err(|error| format!("{}: can't read messages: {error}", self.access.place))?;
-        }
-        let bad = composer.finish();
-        Ok(Delivery { batch, bad, ..Delivery::default() })
+        to.compose(|composer| {
+            for message in messages {
+                let origin = |composer: &mut Composer<'_, '_>| origin(composer, message);
+                let composed = compose(composer, self.options.format, &message.payload, origin);
+                composed.map_err(|error| format!("{}: can't read messages: {error}", self.access.place))?;
+            }
+            Ok(())
+        })
     }
 }
 

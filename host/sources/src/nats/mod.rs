@@ -5,6 +5,7 @@
 //! | `mod.rs` | options; from a consumer or a subscription to the destination |
 //! | `message.rs` | where a message comes from, in its record |
 //! | `seen.rs` | the messages of a stream that are stored |
+//! | `waiting.rs` | the messages of plain subjects that are not stored yet |
 //!
 //! Of a stream: a durable pull consumer, created if missing, which any number of routers can share; the server gives each
 //! message to one of them. A message is acknowledged when its record is in the journal. What the server delivers again, to
@@ -13,16 +14,20 @@
 //! have stored; so for several routers with one database, the record carries the number too (`nats.id`), and the
 //! `postgres` sink can be told to store each once (`unique = "nats.id"`).
 //!
-//! Of plain subjects, the server keeps nothing: what is published while no router is subscribed is not received.
+//! Of plain subjects, the server keeps nothing: what is published while no router is subscribed is not received, and
+//! what exceeds the room for those that wait is dropped.
 
 mod message;
 mod seen;
+mod waiting;
 
+use std::iter;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer, pull};
 use async_trait::async_trait;
 use futures::StreamExt;
 use schemars::JsonSchema;
@@ -30,11 +35,10 @@ use serde::Deserialize;
 use weir_document::Secret;
 use weir_document::units::TimeSpan;
 use weir_nats::{Access, Address, Certificates, Link};
-use weir_record::time::now_ns;
-use weir_record::{Batch, Composer};
 
 use self::message::Origin;
 use self::seen::Seen;
+use self::waiting::Waiting;
 use crate::destination::{Delivery, Destination, Position, Stopping};
 use crate::limits;
 use crate::message::{Format, compose};
@@ -75,8 +79,9 @@ struct Options {
     /// What a message holds: one JSON object or one MessagePack map is a record (`auto` tells which, and takes anything
     /// else as text); `json` and `msgpack` put anything else into the quarantine; `text` is the message of a record.
     format: Format,
-    /// After this time, the server gives a message that is not acknowledged to a router again.
-    ack_wait: TimeSpan,
+    /// After this time, the server gives a message that is not acknowledged to a router again. Default: 30s for a
+    /// consumer that is created.
+    ack_wait: Option<TimeSpan>,
     /// The user.
     user: Option<String>,
     /// The user's password.
@@ -99,7 +104,7 @@ impl Default for Options {
             consumer: "weir".to_owned(),
             subject: None,
             format: Format::Auto,
-            ack_wait: TimeSpan(Duration::from_secs(30)),
+            ack_wait: None,
             user: None,
             password: None,
             token: None,
@@ -125,7 +130,8 @@ impl Nats {
         if !options.stream.as_deref().is_none_or(is_name) || !is_name(&options.consumer) {
             return refuse("names of streams and consumers contain no dots, spaces, slashes or wildcards");
         }
-        if options.timeout.duration().is_zero() || options.ack_wait.duration() < limits::NATS_MIN_ACK_WAIT {
+        let is_short = |time: TimeSpan| time.duration() < limits::NATS_MIN_ACK_WAIT;
+        if options.timeout.duration().is_zero() || options.ack_wait.is_some_and(is_short) {
             return refuse("`timeout` must be more than 0, and `ack_wait` at least 1s");
         }
         let tls = options.tls.clone().map(|Tls { ca, certificate, key }| Certificates { ca, certificate, key });
@@ -153,20 +159,19 @@ impl Nats {
         let wanted = pull::Config {
             durable_name: Some(self.options.consumer.clone()),
             ack_policy: AckPolicy::Explicit,
-            ack_wait: self.options.ack_wait.duration(),
+            ack_wait: self.options.ack_wait.map_or(limits::NATS_ACK_WAIT, |TimeSpan(time)| time),
             filter_subject: self.options.subject.clone().unwrap_or_default(),
             max_ack_pending: limits::NATS_PENDING,
             ..pull::Config::default()
         };
         let consumer = found.get_or_create_consumer(&self.options.consumer, wanted).await;
-        let consumer =
-            consumer.map_err(|error| self.fault(&format!("consumer `{}`", self.options.consumer), &error))?;
-        let is_explicit = consumer.cached_info().config.ack_policy == AckPolicy::Explicit;
-        if !is_explicit {
-            let what = format!("consumer `{}`", self.options.consumer);
-            return Err(self.fault(&what, &"it must acknowledge each message (`ack_policy` explicit)"));
+        let what = format!("consumer `{}`", self.options.consumer);
+        let consumer = consumer.map_err(|error| self.fault(&what, &error))?;
+        // It may have existed.
+        match refusal(&self.options, &consumer.cached_info().config, &found.cached_info().config.subjects) {
+            Some(why) => Err(self.fault(&what, &why)),
+            None => Ok((consumer, identity.into_bytes())),
         }
-        Ok((consumer, identity.into_bytes()))
     }
 
     async fn consume(&self, link: &Link, stream: &str, to: &Destination) -> Result<(), String> {
@@ -178,7 +183,8 @@ impl Nats {
         // Of streams that were made again, or are no longer configured.
         let mut forgotten: Vec<Position> =
             before.into_iter().map(|position| Position { value: None, ..position }).collect();
-        let messages = consumer.stream().max_messages_per_batch(limits::BATCH_RECORDS).messages().await;
+        let pulls = consumer.stream().max_messages_per_batch(limits::BATCH_RECORDS);
+        let messages = pulls.max_bytes_per_batch(limits::NATS_PULL_BYTES).messages().await;
         let messages = messages.map_err(|error| self.fault("can't take messages", &error))?;
         let mut arrived = messages.ready_chunks(limits::BATCH_RECORDS);
         while let Some(messages) = arrived.next().await {
@@ -186,7 +192,8 @@ impl Nats {
             let messages = messages.map_err(|error| self.fault("can't take messages", &error))?;
             let mut rest = &messages[..];
             while !rest.is_empty() {
-                let (mut delivery, taken) = self.delivery(rest, &mut seen, to)?;
+                let of_stream = rest.iter().map(|message| self.of_stream(message));
+                let (mut delivery, taken) = self.delivery(of_stream, &mut seen, to)?;
                 if !delivery.batch.is_empty() || !delivery.bad.is_empty() {
                     delivery.positions.append(&mut forgotten);
                     delivery.positions.push(Position { key: identity.clone(), value: Some(seen.encode()) });
@@ -204,55 +211,99 @@ impl Nats {
         Err(self.fault("can't take messages", &"the consumer was deleted"))
     }
 
+    /// What a message of a stream holds, and where it comes from.
+    fn of_stream<'m>(&self, message: &'m Message) -> Result<(&'m [u8], Origin<'m>), String> {
+        let info = message.info().map_err(|error| self.fault("not a message of a stream", &error))?;
+        let origin = Origin { subject: &message.subject, stream: Some((info.stream, info.stream_sequence)) };
+        Ok((&message.payload[..], origin))
+    }
+
     /// The records of the first of these messages that are not stored yet, up to the limits. Returns how many messages
     /// that are.
-    fn delivery(&self, messages: &[Message], seen: &mut Seen, to: &Destination) -> Result<(Delivery, usize), String> {
-        let defaults = to.defaults(now_ns());
-        let mut batch = Batch::new();
-        let mut composer = Composer::new(&defaults, &mut batch);
+    fn delivery<'m>(
+        &self,
+        messages: impl Iterator<Item = Result<(&'m [u8], Origin<'m>), String>>,
+        seen: &mut Seen,
+        to: &Destination,
+    ) -> Result<(Delivery, usize), String> {
         let (mut taken, mut bytes) = (0, 0);
-        for message in messages {
-            if taken > 0 && bytes + message.payload.len() > limits::BATCH_BYTES {
-                break;
+        let delivery = to.compose(|composer| {
+            for message in messages.take(limits::BATCH_RECORDS) {
+                let (payload, origin) = message?;
+                if taken > 0 && bytes + payload.len() > limits::BATCH_BYTES {
+                    break;
+                }
+                taken += 1;
+                bytes += payload.len();
+                if let Some((_, number)) = origin.stream {
+                    if seen.contains(number) {
+                        continue;
+                    }
+                    seen.insert(number);
+                }
+                let composed = compose(composer, self.options.format, payload, |composer| origin.add_to(composer));
+                composed.map_err(|error| self.fault("can't read messages", &error))?;
             }
-            let info = message.info().map_err(|error| self.fault("not a message of a stream", &error))?;
-            taken += 1;
-            bytes += message.payload.len();
-            if seen.contains(info.stream_sequence) {
-                continue;
-            }
-            seen.insert(info.stream_sequence);
-            let origin = Origin { subject: &message.subject, stream: Some((info.stream, info.stream_sequence)) };
-            let composed =
-                compose(&mut composer, self.options.format, &message.payload, |composer| origin.add_to(composer));
-            composed.map_err(|error| self.fault("can't read messages", &error))?;
-        }
-        let bad = composer.finish();
-        Ok((Delivery { batch, bad, ..Delivery::default() }, taken))
+            Ok(())
+        })?;
+        Ok((delivery, taken))
     }
 
     async fn subscribe(&self, link: &Link, subject: &str, to: &Destination) -> Result<(), String> {
         let subscription = link.client().queue_subscribe(subject.to_owned(), self.options.consumer.clone()).await;
-        let subscription =
+        let mut subscription =
             subscription.map_err(|error| self.fault(&format!("can't subscribe to `{subject}`"), &error))?;
-        let mut arrived = subscription.ready_chunks(limits::BATCH_RECORDS);
-        while let Some(messages) = arrived.next().await {
-            let defaults = to.defaults(now_ns());
-            let mut batch = Batch::new();
-            let mut composer = Composer::new(&defaults, &mut batch);
-            for message in &messages {
-                let origin = Origin { subject: &message.subject, stream: None };
-                let composed =
-                    compose(&mut composer, self.options.format, &message.payload, |composer| origin.add_to(composer));
-                composed.map_err(|error| self.fault("can't read messages", &error))?;
-            }
-            let bad = composer.finish();
-            if to.deliver(Delivery { batch, bad, ..Delivery::default() }).await == Err(Stopping) {
-                return Ok(());
+        let ended = || self.fault(&format!("can't receive from `{subject}`"), &"the subscription has ended");
+        let mut waiting = Waiting::new(to.name());
+        loop {
+            let first = subscription.next().await;
+            waiting.add(first.ok_or_else(ended)?);
+            while !waiting.is_empty() {
+                let messages = waiting.messages().map(|message| {
+                    let origin = Origin { subject: &message.subject, stream: None };
+                    Ok((&message.payload[..], origin))
+                });
+                let (delivery, taken) = self.delivery(messages, &mut Seen::default(), to)?;
+                waiting.remove(taken);
+                let mut delivering = pin!(to.deliver(delivery));
+                let delivered = loop {
+                    tokio::select! {
+                        biased;
+                        delivered = &mut delivering => break delivered,
+                        // However long that takes, the server and its client would drop what is not taken from them.
+                        message = subscription.next() => waiting.add(message.ok_or_else(ended)?),
+                    }
+                };
+                if delivered == Err(Stopping) {
+                    return Ok(());
+                }
             }
         }
-        Err(self.fault(&format!("can't receive from `{subject}`"), &"the subscription has ended"))
     }
+}
+
+/// Why a consumer of a stream with these subjects is not what the options say; `None` if it is.
+fn refusal(options: &Options, has: &consumer::Config, subjects: &[String]) -> Option<String> {
+    if has.ack_policy != AckPolicy::Explicit {
+        return Some("it must acknowledge each message (`ack_policy` explicit)".to_owned());
+    }
+    if let Some(wanted) = options.ack_wait
+        && wanted.duration() != has.ack_wait
+    {
+        return Some(format!("its `ack_wait` is {}, not {wanted}; change or delete it", TimeSpan(has.ack_wait)));
+    }
+    let is_part = |subject: &&String| !["", ">"].contains(&subject.as_str()) && subjects != [subject.as_str()];
+    let taken: Vec<&String> = iter::once(&has.filter_subject).chain(&has.filter_subjects).filter(is_part).collect();
+    let wanted: Vec<&String> = options.subject.iter().filter(is_part).collect();
+    // Several subjects can't be configured here: it was made for them.
+    if taken == wanted || options.subject.is_none() && taken.len() > 1 {
+        return None;
+    }
+    let named = |subjects: &[&String]| match subjects {
+        [] => "all subjects".to_owned(),
+        some => some.iter().map(|subject| format!("`{subject}`")).collect::<Vec<_>>().join(" and "),
+    };
+    Some(format!("it takes {}, not {}; set `subject`, or change or delete it", named(&taken), named(&wanted)))
 }
 
 #[async_trait]
@@ -276,5 +327,56 @@ impl Source for Nats {
             taken = taking => taken,
             trouble = trouble => Err(format!("{}: {trouble}", self.address.place())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::tests::destination;
+
+    #[test]
+    fn messages_of_plain_subjects_are_stored_up_to_the_limits_at_once() {
+        let options = Options { subject: Some("events".to_owned()), ..Options::default() };
+        let nats = Nats::new("bus", options).expect("they can be used");
+        let (_stop, to) = destination();
+        let taken = |payload: &[u8], count: usize| {
+            let messages = (0..count).map(|_| Ok((payload, Origin { subject: "events", stream: None })));
+            let (delivery, taken) = nats.delivery(messages, &mut Seen::default(), &to).expect("they are readable");
+            assert_eq!(delivery.batch.len(), taken);
+            taken
+        };
+        assert_eq!(taken(&vec![b'x'; limits::BATCH_BYTES / 2], 5), 2);
+        assert_eq!(taken(&vec![b'x'; limits::BATCH_BYTES + 1], 5), 1);
+        assert_eq!(taken(b"short", limits::BATCH_RECORDS + 1), limits::BATCH_RECORDS);
+    }
+
+    #[test]
+    fn a_consumer_that_exists_must_be_what_the_options_say() {
+        let consumer = |filters: &[&str]| consumer::Config {
+            ack_wait: Duration::from_secs(30),
+            filter_subjects: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+            ..consumer::Config::default()
+        };
+        let refused = |subject: Option<&str>, ack_wait: Option<u64>, has: &consumer::Config| {
+            let ack_wait = ack_wait.map(|seconds| TimeSpan(Duration::from_secs(seconds)));
+            let options = Options { subject: subject.map(str::to_owned), ack_wait, ..Options::default() };
+            refusal(&options, has, &["log.>".to_owned()]).unwrap_or_default()
+        };
+        let (all, several) = (consumer(&[]), consumer(&["log.shop", "log.cart"]));
+        let one = consumer::Config { filter_subject: "log.shop".to_owned(), ..consumer(&[]) };
+        for (subject, has) in [(None, &all), (Some("log.>"), &all), (Some("log.shop"), &one), (None, &several)] {
+            assert_eq!([refused(subject, None, has), refused(subject, Some(30), has)], ["", ""]);
+        }
+        for (subject, has) in
+            [(Some("log.shop"), &all), (None, &one), (Some("log.cart"), &one), (Some("log.shop"), &several)]
+        {
+            let why = refused(subject, None, has);
+            assert!(why.starts_with("it takes "), "{why}");
+        }
+        let why = refused(None, Some(10), &all);
+        assert!(why.starts_with("its `ack_wait` is 30s, not 10s"), "{why}");
+        let silent = consumer::Config { ack_policy: AckPolicy::None, ..consumer(&[]) };
+        assert!(refused(None, None, &silent).contains("ack_policy"));
     }
 }

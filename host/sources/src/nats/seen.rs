@@ -4,9 +4,9 @@
 //! the server was killed before it had written it down. With this set, which is stored in the same frame as the records,
 //! such a message is recognised.
 //!
-//! A router that is alone stores everything in order, and the set is one range. Where several share a consumer, there is
-//! a range for each run of messages that this router got. Beyond a limit the oldest are forgotten: a message from so long
-//! ago would be stored again, and none is ever lost.
+//! A router that is alone stores everything in order, and the set is one range. Where several share a consumer, or it
+//! leaves subjects out, there is a range for each run of messages that this router got. Beyond a limit the oldest are
+//! forgotten: a message from so long ago would be stored again, and none is ever lost.
 
 use std::collections::BTreeMap;
 

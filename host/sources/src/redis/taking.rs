@@ -2,9 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use weir_record::time::now_ns;
-use weir_record::{Batch, Composer};
-
 use super::entry::{Entry, Shape};
 use super::group::{From, Group};
 use super::seen::{Id, Seen};
@@ -189,21 +186,21 @@ impl<'a> Taking<'a> {
     fn delivery(&self, stream: &str, entries: &[Entry], seen: &Seen) -> Result<(Delivery, usize), String> {
         let options = &self.source.options;
         let shape = Shape { format: options.format, field: options.field.as_deref() };
-        let (defaults, mut batch) = (self.to.defaults(now_ns()), Batch::new());
-        let mut composer = Composer::new(&defaults, &mut batch);
         let (mut taken, mut bytes) = (0, 0);
-        for entry in entries {
-            if taken > 0 && bytes + entry.byte_len() > limits::BATCH_BYTES {
-                break;
+        let delivery = self.to.compose(|composer| {
+            for entry in entries {
+                if taken > 0 && bytes + entry.byte_len() > limits::BATCH_BYTES {
+                    break;
+                }
+                taken += 1;
+                bytes += entry.byte_len();
+                if !seen.contains(entry.id) {
+                    let composed = shape.compose(composer, stream, entry);
+                    composed.map_err(|error| self.group.fault("can't read entries", &error.to_string()))?;
+                }
             }
-            taken += 1;
-            bytes += entry.byte_len();
-            if !seen.contains(entry.id) {
-                let composed = shape.compose(&mut composer, stream, entry);
-                composed.map_err(|error| self.group.fault("can't read entries", &error.to_string()))?;
-            }
-        }
-        let bad = composer.finish();
-        Ok((Delivery { batch, bad, ..Delivery::default() }, taken))
+            Ok(())
+        })?;
+        Ok((delivery, taken))
     }
 }
