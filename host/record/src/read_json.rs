@@ -30,14 +30,8 @@ pub fn read_json_up_to(
     let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut builder = RecordBuilder::new(defaults);
     builder.most = most;
-    let mut reader = Reader {
-        body,
-        json: Json::new(body),
-        builder,
-        scratch: Vec::new(),
-        budget: BodyBudget::new(out),
-        index: 0,
-    };
+    let mut reader =
+        Reader { body, json: Json::new(body), builder, scratch: Vec::new(), budget: BodyBudget::new(out), index: 0 };
     reader.json.move_to(start);
     let read = match reader.json.peek() {
         Some(b'[') => reader.list(out),

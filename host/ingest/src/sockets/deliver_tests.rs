@@ -3,29 +3,9 @@
 use weir_access::{Access, Grant, TokenEntry, certificate_hash};
 use weir_record::read_text;
 
+use super::super::test_session::listener;
 use super::*;
-use crate::{HttpOptions, Intake, ListenRules, Receipt, Refusal, Requests, SocketProtocol, Sockets};
-
-struct Confirming;
-
-impl Intake for Confirming {
-    fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
-        _ = delivery.reply.send(Ok(Receipt::default()));
-        Ok(())
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn health(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
-    fn metrics(&self) -> String {
-        String::new()
-    }
-}
+use crate::HttpOptions;
 
 /// The token of the certificate `ci`.
 fn grant(sources: &[&str]) -> Grant {
@@ -41,26 +21,11 @@ fn grant(sources: &[&str]) -> Grant {
     Grant::new(entry).expect("a grant")
 }
 
-fn listener(access: &Arc<Access>) -> Arc<Listener> {
-    let options = HttpOptions { access: Arc::clone(access), ..HttpOptions::default() };
-    let sockets = Sockets::new(&options, Arc::new(Confirming), Requests::default());
-    let options = SocketOptions {
-        protocol: SocketProtocol::named("lines").expect("a protocol"),
-        source: "lines".to_owned(),
-        max_message_bytes: 1 << 20,
-        max_connections: 4,
-        rules: ListenRules::default(),
-        shared_key: None,
-        users: Arc::new([]),
-    };
-    Arc::new(Listener::new(Arc::clone(&sockets.shared), options))
-}
-
 #[tokio::test]
 async fn an_open_connection_sends_only_what_the_token_of_its_certificate_is_for_and_nothing_without_one() {
     let access = Arc::new(Access::new(false));
     access.set([grant(&[])]);
-    let listener = listener(&access);
+    let listener = listener(&HttpOptions { access: Arc::clone(&access), ..HttpOptions::default() });
     let remote = Remote::of_address(IpAddr::from([127, 0, 0, 1]), &access).expect("there is room");
     let remote = remote.encrypted(Some(ClientCertificate::new(&["ci".to_owned()], "sha256:ab", i64::MAX)));
     let (_stop, stopped) = watch::channel(false);

@@ -1,4 +1,4 @@
-//! A session without a socket, for tests of what a session is passed to. Its intake refuses everything.
+//! A session without a socket, for tests of what a session is passed to. Its intake takes everything.
 
 use std::sync::Arc;
 
@@ -6,13 +6,14 @@ use tokio::sync::watch;
 
 use super::deliver::{Listener, Session};
 use super::{SocketOptions, SocketProtocol, Sockets};
-use crate::{Delivery, HttpOptions, Intake, ListenRules, Refusal, Requests};
+use crate::{Delivery, HttpOptions, Intake, ListenRules, Receipt, Refusal, Requests};
 
-struct Refusing;
+struct Confirming;
 
-impl Intake for Refusing {
-    fn submit(&self, _: Delivery) -> Result<(), Refusal> {
-        Err(Refusal::Busy("a test".to_owned()))
+impl Intake for Confirming {
+    fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
+        _ = delivery.reply.send(Ok(Receipt::default()));
+        Ok(())
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -28,10 +29,9 @@ impl Intake for Refusing {
     }
 }
 
-/// A session of a listener for lines, and what stops it. All sessions of its listener hold at most so many bytes.
-pub(super) fn session(max_in_flight_bytes: usize) -> (Session, watch::Sender<bool>) {
-    let http = HttpOptions { max_in_flight_bytes, ..HttpOptions::default() };
-    let sockets = Sockets::new(&http, Arc::new(Refusing), Requests::default());
+/// A listener for lines.
+pub(super) fn listener(http: &HttpOptions) -> Arc<Listener> {
+    let sockets = Sockets::new(http, Arc::new(Confirming), Requests::default());
     let options = SocketOptions {
         protocol: SocketProtocol::named("lines").expect("there is one"),
         source: "lines".to_owned(),
@@ -41,6 +41,12 @@ pub(super) fn session(max_in_flight_bytes: usize) -> (Session, watch::Sender<boo
         shared_key: None,
         users: Arc::new([]),
     };
+    Arc::new(Listener::new(Arc::clone(&sockets.shared), options))
+}
+
+/// A session of a listener for lines, and what stops it. All sessions of its listener hold at most so many bytes.
+pub(super) fn session(max_in_flight_bytes: usize) -> (Session, watch::Sender<bool>) {
     let (stop, stopped) = watch::channel(false);
-    (Session::of_datagrams(&Arc::new(Listener::new(sockets.shared, options)), &stopped), stop)
+    let listener = listener(&HttpOptions { max_in_flight_bytes, ..HttpOptions::default() });
+    (Session::of_datagrams(&listener, &stopped), stop)
 }
