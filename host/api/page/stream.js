@@ -136,7 +136,7 @@ export class Stream {
     if (message.type === "stats") return this.stats(message);
     if (message.type === "gap") return this.on.gap(message.missed);
     if (message.type === "skipped") return this.on.skipped(message.records);
-    if (message.type === "reset") return this.on.reset(message.after);
+    if (message.type === "reset") return this.on.reset(this.after);
     if (message.type === "query") return this.queryChanged(message.query);
     if (message.type === "error") return this.on.queryError(message);
   }

@@ -1,0 +1,80 @@
+// The page's stream of records without a browser or a router: what becomes of it when connections break.
+//
+//     stream.mjs FOLDER
+//
+// FOLDER has the scripts of the page. The script plays the router over a WebSocket that is none, and the clock is one
+// that it turns.
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+globalThis.location = { protocol: "http:", host: "router", origin: "http://router" };
+mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
+const { Stream } = await import(pathToFileURL(`${process.argv[2]}/stream.js`));
+
+/** Lets everything run that waits for nothing but a promise. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+let sockets;
+globalThis.WebSocket = class {
+  static OPEN = 1;
+
+  constructor(address) {
+    this.query = new URL(address).searchParams.get("query");
+    this.after = new URL(address).searchParams.get("after");
+    this.readyState = 0;
+    this.sent = [];
+    sockets.push(this);
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close() {
+    this.isClosed = true;
+  }
+
+  /** The router accepts it. */
+  greet() {
+    this.readyState = WebSocket.OPEN;
+    this.say({ type: "hello", session_id: "a" });
+  }
+
+  say(message) {
+    this.onmessage({ data: JSON.stringify(message) });
+  }
+};
+
+/** A stream that has been started, and what it says; `look` answers the plain request with the same query. */
+async function started(query, look = () => ({ status: 200 })) {
+  sockets = [];
+  globalThis.fetch = async (address) =>
+    address === "/api/ticket" ? { ok: true, status: 200, headers: new Headers(), json: async () => ({}) } : look(address);
+  const said = [];
+  const kinds = ["records", "gap", "skipped", "reset", "restarted", "cleared", "stats", "state", "queryError"];
+  const stream = new Stream(Object.fromEntries(kinds.map((kind) => [kind, (what) => said.push([kind, what])])));
+  stream.start(query);
+  await settle();
+  return { stream, said };
+}
+
+/** Opens what is waited for after a connection has broken. */
+async function reconnected() {
+  mock.timers.tick(20_000);
+  await settle();
+}
+
+test("a reset names the last record that arrived", async () => {
+  const { stream, said } = await started("");
+  sockets[0].greet();
+  sockets[0].say({ type: "records", records: [{ entry_id: "7-0" }] });
+  sockets[0].onclose();
+  await reconnected();
+  assert.equal(sockets[1].after, "7-0");
+  sockets[1].greet();
+  sockets[1].say({ type: "reset" });
+  assert.deepEqual(said.at(-1), ["reset", "7-0"]);
+  stream.stop();
+});
