@@ -78,3 +78,31 @@ test("a reset names the last record that arrived", async () => {
   assert.deepEqual(said.at(-1), ["reset", "7-0"]);
   stream.stop();
 });
+
+test("a query that a broken connection never answered is the query of the next one", async () => {
+  const { stream, said } = await started("old");
+  sockets[0].greet();
+  sockets[0].say({ type: "records", records: [{ entry_id: "7-0" }] });
+  stream.setQuery("new");
+  assert.equal(stream.latestQuery, "new");
+  sockets[0].onclose();
+  await reconnected();
+  assert.deepEqual([sockets[1].query, sockets[1].after], ["new", null]);
+  assert.equal(said.filter(([kind]) => kind === "cleared").length, 1, "records of the old query are gone");
+  stream.stop();
+});
+
+test("a query that the router has answered or refused is not asked for again", async () => {
+  const { stream } = await started("old");
+  sockets[0].greet();
+  stream.setQuery("first");
+  stream.setQuery("wrong");
+  sockets[0].say({ type: "query", query: "first" });
+  assert.equal(stream.query, "first");
+  sockets[0].say({ type: "error", error: "it is wrong" });
+  sockets[0].say({ type: "records", records: [{ entry_id: "8-0" }] });
+  sockets[0].onclose();
+  await reconnected();
+  assert.deepEqual([sockets[1].query, sockets[1].after], ["first", "8-0"]);
+  stream.stop();
+});

@@ -64,7 +64,7 @@ export class Live {
   }
 
   setQuery(query) {
-    if (query === this.stream.query && this.connection !== "error") return this.queryError(null);
+    if (query === this.stream.latestQuery && this.connection !== "error") return this.queryError(null);
     this.stream.setQuery(query);
   }
 

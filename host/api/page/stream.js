@@ -15,6 +15,8 @@ export class Stream {
     this.query = "";
     this.after = "";
     this.session = "";
+    // Queries that the router has been told of and hasn't answered, in order.
+    this.asked = [];
     this.tries = 0;
     this.base = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
     this.latest = null;
@@ -35,6 +37,7 @@ export class Stream {
     this.wanted = false;
     clearTimeout(this.timer);
     clearInterval(this.pinging);
+    this.asked = [];
     this.close();
     this.keepCounts();
   }
@@ -46,10 +49,15 @@ export class Stream {
     if (socket) socket.close();
   }
 
+  // What the reader asked for last.
+  get latestQuery() {
+    return this.asked.at(-1) ?? this.query;
+  }
+
   setQuery(query) {
     const socket = this.socket;
     if (socket?.readyState === WebSocket.OPEN) {
-      this.asked = query;
+      this.asked.push(query);
       socket.send(JSON.stringify({ type: "query", query, backlog: BACKLOG }));
       return;
     }
@@ -103,6 +111,9 @@ export class Stream {
     this.keepCounts();
     if (!this.wanted) return;
     this.setState("lost");
+    // What the connection didn't live to answer is asked for by the next one.
+    if (this.asked.length > 0) this.queryChanged(this.latestQuery);
+    this.asked = [];
     if (!opened && await this.queryIsWrong()) return;
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.tries) * (0.8 + 0.4 * Math.random());
     this.tries += 1;
@@ -137,6 +148,7 @@ export class Stream {
     if (message.type === "gap") return this.on.gap(message.missed);
     if (message.type === "skipped") return this.on.skipped(message.records);
     if (message.type === "reset") return this.on.reset(this.after);
+    if (message.type === "query" || message.type === "error") this.asked.shift();
     if (message.type === "query") return this.queryChanged(message.query);
     if (message.type === "error") return this.on.queryError(message);
   }
@@ -157,7 +169,7 @@ export class Stream {
   }
 
   queryChanged(query) {
-    this.query = this.asked ?? query;
+    this.query = query;
     this.after = "";
     this.base = { ...this.base, matched: 0, missed: 0 };
     if (this.latest) this.latest = { ...this.latest, matched: 0, missed: 0 };
