@@ -106,3 +106,19 @@ test("a query that the router has answered or refused is not asked for again", a
   assert.deepEqual([sockets[1].query, sockets[1].after], ["first", "8-0"]);
   stream.stop();
 });
+
+test("a stream that is stopped or begun anew while the router is asked what was wrong has no second connection", async () => {
+  for (const beginsAnew of [false, true]) {
+    let answer;
+    const { stream } = await started("", () => new Promise((resolve) => { answer = resolve; }));
+    sockets[0].onclose();
+    await settle();
+    stream.stop();
+    if (beginsAnew) stream.start("");
+    answer({ status: 200 });
+    await settle();
+    await reconnected();
+    assert.equal(sockets.length, beginsAnew ? 2 : 1);
+    stream.stop();
+  }
+});

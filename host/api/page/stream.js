@@ -114,24 +114,26 @@ export class Stream {
     // What the connection didn't live to answer is asked for by the next one.
     if (this.asked.length > 0) this.queryChanged(this.latestQuery);
     this.asked = [];
-    if (!opened && await this.queryIsWrong()) return;
+    // The reader may leave the view, or begin anew, while the router is asked.
+    const turn = this.turn = Symbol("turn");
+    if (!opened && await this.queryIsWrong(turn)) return;
+    if (this.turn !== turn) return;
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.tries) * (0.8 + 0.4 * Math.random());
     this.tries += 1;
     this.timer = setTimeout(() => this.connect(), wait);
   }
 
   // A WebSocket that isn't opened doesn't say why; a plain request with the same query does.
-  async queryIsWrong() {
-    const query = this.query;
+  async queryIsWrong(turn) {
     const stop = new AbortController();
     try {
-      const answer = await fetch(`/api/tail?query=${encodeURIComponent(query)}`, { signal: stop.signal });
+      const answer = await fetch(`/api/tail?query=${encodeURIComponent(this.query)}`, { signal: stop.signal });
       if (answer.status !== 400) {
         stop.abort();
         return false;
       }
       const error = await answer.json();
-      if (this.query !== query || !this.wanted) return true;
+      if (this.turn !== turn) return true;
       this.setState("error");
       this.on.queryError(error);
       return true;
