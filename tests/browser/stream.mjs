@@ -122,3 +122,25 @@ test("a stream that is stopped or begun anew while the router is asked what was 
     stream.stop();
   }
 });
+
+test("a connection is given up for pings without an answer, not for a silence in which none was sent", async () => {
+  const { stream } = await started("");
+  sockets[0].greet();
+  clearInterval(stream.pinging);
+  // As in a hidden page.
+  for (let minute = 0; minute < 3; minute += 1) {
+    mock.timers.tick(60_000);
+    stream.ping();
+    assert.equal(sockets[0].sent.length, minute + 1);
+    mock.timers.tick(1);
+    sockets[0].say({ type: "pong" });
+  }
+  mock.timers.tick(60_000);
+  stream.ping();
+  mock.timers.tick(60_000);
+  stream.ping();
+  assert.ok(sockets[0].isClosed);
+  await reconnected();
+  assert.equal(sockets.length, 2);
+  stream.stop();
+});

@@ -92,17 +92,22 @@ export class Stream {
     const socket = new WebSocket(`${scheme}//${location.host}/api/tail?${params}`);
     this.socket = socket;
     this.heard = Date.now();
+    this.pinged = 0;
     socket.onmessage = (event) => { if (this.socket === socket) this.take(JSON.parse(event.data), event.data.length); };
     socket.onclose = () => { if (this.socket === socket) this.broke(); };
   }
 
-  // A connection that went away without a word, as after sleep, is noticed by the missing answers.
+  // A connection that went away without a word, as after sleep, is noticed by the missing answers. Silence alone says
+  // nothing: a browser lets a hidden page ping only once a minute.
   ping() {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    if (Date.now() - this.heard > SILENCE) {
+    if (this.pinged > this.heard && Date.now() - this.heard > SILENCE) {
       this.close();
       this.broke();
-    } else this.socket.send(JSON.stringify({ type: "ping" }));
+      return;
+    }
+    this.pinged = Date.now();
+    this.socket.send(JSON.stringify({ type: "ping" }));
   }
 
   async broke() {
