@@ -171,6 +171,17 @@ const steps = {
     await page.context().close();
   },
 
+  async "a link to a record opens it where no other record arrives, and so does going back"() {
+    const { logs } = await (await fetch(`${url}/api/logs?query=${encodeURIComponent('"look into me"')}`)).json();
+    const page = await open(`/?q=nothing_has_this&open=${logs[0].entry_id}`);
+    await shows(page, "#record", /look into me/);
+    await page.keyboard.press("2");
+    await page.waitForSelector("#record", { state: "hidden" });
+    await page.goBack();
+    await shows(page, "#record", /look into me/);
+    await page.context().close();
+  },
+
   async "the lines around a record can be seen, also from the live view"() {
     const page = await open("/?q=%22look+into+me%22");
     await shows(page, "#list", /look into me/);

@@ -50,6 +50,7 @@ export class Live {
     this.stream.start(state.q);
     this.timer = setInterval(() => this.everySecond(), 1000);
     this.everySecond();
+    this.redraw();
   }
 
   leave() {
@@ -153,7 +154,12 @@ export class Live {
     this.foot();
   }
 
-  // Opens the record that the address names, if it is among those held.
+  // Whether what the router still has of the query has arrived.
+  isSettled() {
+    return this.connection === "live" && performance.now() - this.connectedAt >= SETTLED;
+  }
+
+  // Opens the record that the address names: among those held, or else asked for.
   openWanted() {
     const id = this.wanted;
     this.wanted = "";
@@ -171,6 +177,7 @@ export class Live {
     this.app.facets.show([this.levels(), this.sources(), ...this.fieldCounts.facets()], hidden, state.q);
     const bars = this.recent.data();
     this.app.histogram.show(bars, this.histogramLabel(bars));
+    if (this.wanted && this.isSettled()) this.openWanted();
     this.header();
     this.foot();
     this.empty();
@@ -224,7 +231,7 @@ export class Live {
     if (this.ring.length > 0) return hideNotice();
     if (this.connection === "lost") return showText("The router doesn't answer", `Nothing answers at ${location.origin}. This page tries again by itself.`);
     if (this.connection === "error") return showText("The query isn't understood", "It is marked above where it goes wrong.");
-    if (this.connection === "wait" || performance.now() - this.connectedAt < SETTLED) return hideNotice();
+    if (!this.isSettled()) return hideNotice();
     if (this.totals.seen === 0 && !state.q) return limits() ? this.firstOfLimits(limits()) : showFirstSteps();
     const passed = limits() ? "" : `${plural(this.totals.seen, "record")} passed since this page was opened. `;
     showText("No record matches yet", `${passed}Those that match appear here as they arrive.`,
