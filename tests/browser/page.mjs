@@ -293,6 +293,18 @@ const steps = {
     await page.context().close();
   },
 
+  async "a pause ends when the view is left"() {
+    const page = await open("/");
+    await page.keyboard.press(" ");
+    await page.waitForSelector("button[aria-pressed=true]:has-text('Go on')");
+    await page.keyboard.press("2");
+    await page.keyboard.press("1");
+    await page.waitForSelector("button[aria-pressed=false]:has-text('Pause')");
+    await send({ source: "shop", message: "after the pause" });
+    await shows(page, "#list", /after the pause/);
+    await page.context().close();
+  },
+
   async "the page recovers when the router restarts"() {
     const page = await open("/");
     await shows(page, "#connection-words", /live/);

@@ -45,6 +45,9 @@ export class Live {
   enter() {
     this.active = true;
     this.wanted = state.open;
+    // The list follows again.
+    this.paused = false;
+    this.showPause();
     if (this.stream.query !== state.q) this.clear();
     this.app.list.follow(this.ring);
     this.stream.start(state.q);
