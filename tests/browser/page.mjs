@@ -182,6 +182,18 @@ const steps = {
     await page.context().close();
   },
 
+  async "saving and removing a query leaves the focus in the dialog"() {
+    const page = await open("/?q=saved_here");
+    const focused = (text) => page.waitForFunction((text) => document.activeElement.closest("dialog") && document.activeElement.textContent === text, text);
+    await page.click("#query-tools >> text=Saved");
+    await page.click("dialog >> text=Save saved_here");
+    await focused("Close");
+    await page.click("dialog >> text=remove");
+    await shows(page, "dialog", /None yet/);
+    await focused("Close");
+    await page.context().close();
+  },
+
   async "the lines around a record can be seen, also from the live view"() {
     const page = await open("/?q=%22look+into+me%22");
     await shows(page, "#list", /look into me/);
