@@ -296,6 +296,17 @@ const steps = {
     await page.context().close();
   },
 
+  async "what was wrong with the quarantine is said until it is read again"() {
+    const page = await open("/");
+    await page.route("**/api/quarantine?*", (route) => route.abort());
+    await page.keyboard.press("4");
+    await shows(page, ".stage-note", /The router doesn't answer/);
+    await page.unroute("**/api/quarantine?*");
+    await page.click(".stage-note >> text=Try again");
+    await page.waitForSelector(".stage-note", { state: "hidden" });
+    await page.context().close();
+  },
+
   async "the keys 1 to 5 switch views"() {
     const page = await open("/");
     for (const [key, view] of [["3", "pipeline"], ["4", "quarantine"], ["5", "levels"], ["2", "search"], ["1", "live"]]) {

@@ -67,11 +67,12 @@ export class Quarantine {
       const answer = await get("/api/quarantine", { from: state.from, limit: PAGE, cursor }, signal);
       if (signal.aborted || !this.active) return;
       this.failed = null;
+      this.note.hide("load");
       this.came(answer);
     } catch (error) {
       if (signal.aborted || !this.active) return;
       this.failed = error;
-      this.note.show(explain(error).join(". "), { health: "error", action: { label: "Try again", run: () => this.load() } });
+      this.note.show(explain(error).join(". "), { health: "error", key: "load", action: { label: "Try again", run: () => this.load() } });
       this.foot();
     }
     this.loading = false;
