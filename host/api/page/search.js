@@ -6,7 +6,7 @@ import { FieldCounts, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
 import { hideNotice, showText } from "./notice.js";
 import { Rows, sample } from "./ring.js";
-import { replaceFields } from "./query-syntax.js";
+import { inRange } from "./query-syntax.js";
 import { NO_BARS, barsOf, groupsOf } from "./search-answers.js";
 import { sinkChoice, timeChoice } from "./search-choices.js";
 import { state } from "./url-state.js";
@@ -217,8 +217,7 @@ export class Search {
   }
 
   range(from, until) {
-    const terms = [`since:${new Date(from).toISOString()}`, `until:${new Date(until).toISOString()}`];
-    this.app.ask(replaceFields(state.q, ["since", "until"], terms));
+    this.app.ask(inRange(state.q, from, until));
   }
 
   fields() {
