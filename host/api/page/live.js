@@ -1,6 +1,6 @@
 // The Live view: records as they arrive, the newest first, with counts since the page opened the stream.
 
-import { announce, button, byId, keyCap, oncePerFrame, setText } from "./dom.js";
+import { announce, button, byId, keyCap, oncePerFrame, setText, showConnection } from "./dom.js";
 import { FieldCounts, bySeverity, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
 import { RecentCounts } from "./histogram.js";
@@ -213,10 +213,10 @@ export class Live {
   }
 
   header() {
-    const router = this.connection === "live" && this.paused ? "paused" : WORDS[this.connection];
-    byId("connection-dot").dataset.state = router === "paused" ? "paused" : this.connection;
-    setText(byId("connection-words"), router);
-    setText(byId("rate"), this.connection === "live" && this.rate !== undefined ? `${count(Math.round(this.rate))} records/s` : "");
+    const isLive = this.connection === "live";
+    const rate = isLive && this.rate !== undefined ? `${count(Math.round(this.rate))} records/s` : "";
+    if (isLive && this.paused) showConnection("paused", "paused", rate);
+    else showConnection(this.connection, WORDS[this.connection], rate);
   }
 
   foot() {

@@ -1,6 +1,6 @@
 // The Search view: what a sink has stored, the newest first, page after page as the reader scrolls.
 
-import { announce, byId, el, setText } from "./dom.js";
+import { announce, byId, el, setText, showConnection } from "./dom.js";
 import { ApiError, explain, get } from "./api.js";
 import { FieldCounts, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
@@ -197,9 +197,8 @@ export class Search {
   }
 
   header() {
-    byId("connection-dot").dataset.state = this.failed ? "lost" : "live";
-    setText(byId("connection-words"), this.failed ? explain(this.failed)[0].toLowerCase() : this.sink ? `searching ${this.sink}` : "searching");
-    setText(byId("rate"), "");
+    if (this.failed) showConnection("lost", explain(this.failed)[0].toLowerCase());
+    else showConnection("live", this.sink ? `searching ${this.sink}` : "searching");
   }
 
   foot() {
