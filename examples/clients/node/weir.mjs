@@ -33,6 +33,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { spawnSync } from "node:child_process";
+import { Console } from "node:console";
 import { randomUUID } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
@@ -384,17 +385,19 @@ export class Client {
   }
 
   #print(lines) {
-    if (this.print && lines.length) write(lines.map((line) => `${asText(line)}\n`).join(""));
+    if (this.print && lines.length) write(lines.map(asText).join("\n"));
   }
 
   #say(what) {
-    write(`weir: ${what}\n`);
+    write(`weir: ${what}`);
   }
 }
 
 function write(text) {
   try {
-    process.stderr.write(text);
+    // A console, not the stream itself, which ends the program later if nobody reads it. Not the global one, which may
+    // be captured.
+    new Console(process.stderr).error(text);
   } catch {
     // It is closed: there is nobody to tell.
   }

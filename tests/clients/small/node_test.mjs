@@ -50,6 +50,12 @@ const parts = {
     process.exit(3);
   },
 
+  async unread() {
+    const client = new Client({ url });
+    client.info("nobody reads this");
+    await client.close(0);
+  },
+
   throws() {
     new Client(options).info("before the exception");
     throw new Error("on purpose");

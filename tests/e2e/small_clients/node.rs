@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::home;
 use super::promises::driver_beside;
+use super::scripted::free_address;
 use crate::clients::run;
 use crate::live::link_node_modules;
 use crate::router::Home;
@@ -71,6 +72,17 @@ fn the_console_is_captured_until_that_is_ended_and_process_exit_loses_nothing() 
 fn an_uncaught_exception_loses_nothing() {
     let records = logged("throws", 1);
     assert_eq!(messages(&records), ["before the exception"]);
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_does_not_end_the_program() {
+    let (folder, path) = driver_beside(FILE, "node_test.mjs");
+    link_node_modules(&folder);
+    let (reader, unread) = std::io::pipe().unwrap();
+    drop(reader);
+    let url = format!("http://{}", free_address());
+    let status = Command::new("node").arg(path).args(["unread", &url]).stderr(unread).status().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
