@@ -118,7 +118,7 @@ export class Client {
     if (error) record.exception = stackOf(error);
     for (const [name, value] of added) {
       if (value === error && error) continue;
-      if (name === "context") record.context = { ...record.context, ...value };
+      if (name === "context" || name === "metadata") record[name] = { ...record[name], ...asObject(name, value) };
       else if (name in record && name !== "source") (record.metadata ??= {})[name] = value;
       else record[name] = value;
     }
@@ -435,6 +435,12 @@ function entriesOf(value) {
       return [name, `can't be read: ${asText(error)}`];
     }
   });
+}
+
+/** A copy of an object, as it belongs to the caller; anything else becomes one. */
+function asObject(name, value) {
+  const isObject = typeof value === "object" && !Array.isArray(value);
+  return isObject ? Object.fromEntries(entriesOf(value)) : { [name]: value };
 }
 
 function asText(value) {

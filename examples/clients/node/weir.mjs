@@ -154,7 +154,7 @@ export class Client {
     if (error) record.exception = stackOf(error);
     for (const [name, value] of added) {
       if (value === error && error) continue;
-      if (name === "context") record.context = { ...inherited, ...value };
+      if (name === "context" || name === "metadata") record[name] = { ...record[name], ...asObject(name, value) };
       else if (name in record && name !== "source") (record.metadata ??= {})[name] = value;
       else record[name] = value;
     }
@@ -457,6 +457,12 @@ function plain(value, above) {
 function entriesOf(value) {
   const names = typeof value === "object" && value !== null ? Object.keys(value) : [];
   return names.map((name) => [name, read(value, name)]);
+}
+
+/** A copy of an object, as it belongs to the caller; anything else becomes one. */
+function asObject(name, value) {
+  const isObject = typeof value === "object" && !Array.isArray(value);
+  return isObject ? Object.fromEntries(entriesOf(value)) : { [name]: value };
 }
 
 function read(value, name) {

@@ -75,6 +75,8 @@ const parts = {
     });
     context({ request_id: 1 }, () => client.info("given", { context: { user: 7 } }));
     client.info("outside");
+    client.info("own metadata", { metadata: Object.freeze({ a: 1 }), level: "mine" });
+    client.info("text", { metadata: "m", level: "mine", context: "c" });
     const strange = { big: 12345678901234567890n, level: "mine" };
     strange.self = { inner: strange, again: strange };
     Object.defineProperty(strange, "rude", { enumerable: true, get: () => JSON.parse("{") });

@@ -93,6 +93,9 @@ fn fields_follow_into_promises_and_what_json_does_not_know_becomes_text() {
     assert_eq!(found("later")["context"], json!({ "request_id": 1, "part": "a" }));
     assert_eq!(found("given")["context"], json!({ "request_id": 1, "user": 7 }));
     assert!(found("outside").get("context").is_none());
+    assert_eq!(found("own metadata")["metadata"], json!({ "a": 1, "level": "mine" }));
+    assert_eq!(found("text")["metadata"], json!({ "metadata": "m", "level": "mine" }));
+    assert_eq!(found("text")["context"], json!({ "context": "c" }));
     let strange = found("strange");
     assert_eq!((&strange["big"], &strange["metadata"]["level"]), (&json!("12345678901234567890"), &json!("mine")));
     assert!(strange["rude"].as_str().unwrap().contains("can't be read"), "{strange}");
