@@ -56,6 +56,12 @@ const parts = {
     await client.close(0);
   },
 
+  exit_refused() {
+    const client = new Client({ ...options, batch: 1 });
+    for (const message of ["the first", "refused", "the last"]) client.info(message);
+    process.exit(3);
+  },
+
   throws() {
     new Client(options).info("before the exception");
     throw new Error("on purpose");

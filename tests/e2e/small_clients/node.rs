@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::home;
 use super::promises::driver_beside;
-use super::scripted::free_address;
+use super::scripted::{Request, Scripted, answer, free_address};
 use crate::clients::run;
 use crate::live::link_node_modules;
 use crate::router::Home;
@@ -72,6 +72,23 @@ fn the_console_is_captured_until_that_is_ended_and_process_exit_loses_nothing() 
 fn an_uncaught_exception_loses_nothing() {
     let records = logged("throws", 1);
     assert_eq!(messages(&records), ["before the exception"]);
+}
+
+#[test]
+fn what_is_refused_at_the_end_keeps_nothing_else_from_arriving() {
+    let server = Scripted::start(|request| match request.body.contains("refused") {
+        true => answer("400 Bad Request", "", r#"{"error":"no"}"#),
+        false => answer("200 OK", "", r#"{"accepted":1}"#),
+    });
+    let (folder, path) = driver_beside(FILE, "node_test.mjs");
+    link_node_modules(&folder);
+    let output = Command::new("node").arg(path).args(["exit_refused", &server.url]).output().unwrap();
+    let records: Vec<_> = server.requests().iter().flat_map(Request::records).collect();
+    server.stop();
+    assert_eq!(messages(&records), ["the first", "refused", "the last"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("1 records were not acknowledged") && said.contains(": refused"), "{said}");
+    assert!(!said.contains(": the last"), "{said}");
 }
 
 #[test]
