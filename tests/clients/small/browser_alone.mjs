@@ -22,6 +22,13 @@ const window = {
 for (const [name, value] of Object.entries(window)) Object.defineProperty(globalThis, name, { value });
 const { Client } = await import(`data:text/javascript,${encodeURIComponent(readFileSync("weir.js", "utf8"))}`);
 
+async function until(isSo) {
+  for (const begin = Date.now(); !isSo(); ) {
+    assert.ok(Date.now() - begin < 60_000, `${isSo} in a minute`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** What was sent: key and records. `answers` are those of the router, the last one again and again. */
 function router(...answers) {
   const sent = [];
@@ -45,5 +52,33 @@ test("metadata and context are copied, and what is no object is put into one", a
   assert.deepEqual(own.metadata, { a: 1, level: "mine" });
   assert.deepEqual(text.metadata, { metadata: "m", level: "mine" });
   assert.deepEqual(text.context, { page: "http://app.example/", user: 7, context: "c" });
+  await client.close();
+});
+
+test("what is sent with a token when the page is hidden is sent again and kept until it arrives", async () => {
+  for (const failure of ["failure", 503]) {
+    const sent = router(failure, failure, 200);
+    const client = new Client({ token: "weir_x" });
+    client.info("hidden");
+    document.visibilityState = "hidden";
+    document.dispatchEvent(new Event("visibilitychange"));
+    assert.equal(sent.length, 1);
+    await until(() => sent.length === 2);
+    assert.equal(client.unsent, 1);
+    assert.deepEqual(Object.keys(stored), [`weir:${sent[0].key}`]);
+    assert.ok(await client.flush(60_000));
+    assert.equal(new Set(sent.map(({ key }) => key)).size, 1, "it has its key");
+    assert.deepEqual([client.lost, Object.keys(stored)], [0, []]);
+    await client.close();
+  }
+});
+
+test("what is refused when the page is hidden is counted", async () => {
+  const sent = router(401);
+  const client = new Client({ token: "weir_x" });
+  client.info("hidden");
+  document.dispatchEvent(new Event("visibilitychange"));
+  await until(() => client.lost > 0);
+  assert.deepEqual([client.lost, client.unsent, sent.length], [1, 0, 2]);
   await client.close();
 });
