@@ -368,7 +368,13 @@ func newClient(options Options) *client {
 	if !strings.HasSuffix(target.Path, "/ingest") {
 		target.Path += "/ingest"
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport, isPlain := http.DefaultTransport.(*http.Transport)
+	if isPlain {
+		transport = transport.Clone()
+	} else {
+		// The application has wrapped it, maybe in something that logs each request: here, too.
+		transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
+	}
 	// A redirection is an answer like others.
 	follow := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client := &client{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/slogtest"
@@ -97,4 +98,13 @@ func TestRecords(t *testing.T) {
 	if len(records()) != 6 {
 		t.Error("lost")
 	}
+}
+
+type wrapped struct{ http.RoundTripper }
+
+func TestAnApplicationMayWrapTheDefaultTransport(t *testing.T) {
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	http.DefaultTransport = wrapped{before}
+	newClient(Options{})
 }
