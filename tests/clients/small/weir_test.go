@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/slogtest"
@@ -107,4 +109,22 @@ func TestAnApplicationMayWrapTheDefaultTransport(t *testing.T) {
 	defer func() { http.DefaultTransport = before }()
 	http.DefaultTransport = wrapped{before}
 	newClient(Options{})
+}
+
+func TestAStandardErrorThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
+	if os.Getenv("WEIR_TEST_UNREAD") != "" {
+		newClient(Options{}).say("nobody reads this")
+		return
+	}
+	reader, unread, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	program := exec.Command(os.Args[0], "-test.run", t.Name())
+	program.Env = append(os.Environ(), "WEIR_TEST_UNREAD=1")
+	program.Stderr = unread
+	if err := program.Run(); err != nil {
+		t.Error(err)
+	}
 }
