@@ -10,6 +10,6 @@ stream.onmessage = (message) => {
   const e = JSON.parse(message.data);
   console.log(e.timestamp, e.service_name, e.content);
 };
-for (const kind of ["gap", "reset"]) {
+for (const kind of ["gap", "skipped", "reset"]) {
   stream.addEventListener(kind, (message) => console.error(JSON.parse(message.data).content));
 }

@@ -193,6 +193,8 @@ const steps = {
     await page.click("#caller-name");
     await shows(page, "#caller-facts", /admin: everything/);
     assert.equal(await page.locator("#caller-facts").isVisible(), true);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#caller-facts", { state: "hidden" });
     const held = await page.evaluate(() => [document.documentElement.outerHTML, ...[...document.querySelectorAll("input")].map((input) => input.value),
       JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie, JSON.stringify(history.state)]);
     for (const text of [...held, ...page.asked]) assert.ok(!text.includes(tokens.admin), text);

@@ -171,6 +171,29 @@ const steps = {
     await page.context().close();
   },
 
+  async "a link to a record opens it where no other record arrives, and so does going back"() {
+    const { logs } = await (await fetch(`${url}/api/logs?query=${encodeURIComponent('"look into me"')}`)).json();
+    const page = await open(`/?q=nothing_has_this&open=${logs[0].entry_id}`);
+    await shows(page, "#record", /look into me/);
+    await page.keyboard.press("2");
+    await page.waitForSelector("#record", { state: "hidden" });
+    await page.goBack();
+    await shows(page, "#record", /look into me/);
+    await page.context().close();
+  },
+
+  async "saving and removing a query leaves the focus in the dialog"() {
+    const page = await open("/?q=saved_here");
+    const focused = (text) => page.waitForFunction((text) => document.activeElement.closest("dialog") && document.activeElement.textContent === text, text);
+    await page.click("#query-tools >> text=Saved");
+    await page.click("dialog >> text=Save saved_here");
+    await focused("Close");
+    await page.click("dialog >> text=remove");
+    await shows(page, "dialog", /None yet/);
+    await focused("Close");
+    await page.context().close();
+  },
+
   async "the lines around a record can be seen, also from the live view"() {
     const page = await open("/?q=%22look+into+me%22");
     await shows(page, "#list", /look into me/);
@@ -273,12 +296,35 @@ const steps = {
     await page.context().close();
   },
 
+  async "what was wrong with the quarantine is said until it is read again"() {
+    const page = await open("/");
+    await page.route("**/api/quarantine?*", (route) => route.abort());
+    await page.keyboard.press("4");
+    await shows(page, ".stage-note", /The router doesn't answer/);
+    await page.unroute("**/api/quarantine?*");
+    await page.click(".stage-note >> text=Try again");
+    await page.waitForSelector(".stage-note", { state: "hidden" });
+    await page.context().close();
+  },
+
   async "the keys 1 to 5 switch views"() {
     const page = await open("/");
     for (const [key, view] of [["3", "pipeline"], ["4", "quarantine"], ["5", "levels"], ["2", "search"], ["1", "live"]]) {
       await page.keyboard.press(key);
       await page.waitForFunction((view) => document.body.dataset.view === view, view);
     }
+    await page.context().close();
+  },
+
+  async "a pause ends when the view is left"() {
+    const page = await open("/");
+    await page.keyboard.press(" ");
+    await page.waitForSelector("button[aria-pressed=true]:has-text('Go on')");
+    await page.keyboard.press("2");
+    await page.keyboard.press("1");
+    await page.waitForSelector("button[aria-pressed=false]:has-text('Pause')");
+    await send({ source: "shop", message: "after the pause" });
+    await shows(page, "#list", /after the pause/);
     await page.context().close();
   },
 

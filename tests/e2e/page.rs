@@ -39,6 +39,19 @@ fn a_person_can_watch_and_search_in_a_browser() {
     browse(&home, "page.mjs", module.to_str().unwrap());
 }
 
+/// Without a browser: there, no test could say when a connection breaks.
+#[test]
+fn the_stream_of_the_page_goes_on_whatever_becomes_of_its_connections() {
+    let home = Home::new();
+    for file in std::fs::read_dir(repository().join("host/api/page")).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, home.path(file.file_name().unwrap().to_str().unwrap())).unwrap();
+    }
+    // The scripts are modules, which Node can't tell from their names.
+    std::fs::write(home.path("package.json"), r#"{"type":"module"}"#).unwrap();
+    run(Command::new("node").arg(repository().join("tests/browser/stream.mjs")).arg(home.path("")));
+}
+
 #[test]
 fn a_person_can_log_in_and_other_sites_can_do_nothing() {
     let home = Home::with(CONFIGURATION);

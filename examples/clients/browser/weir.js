@@ -19,9 +19,9 @@
  * - While the router is away or the browser is offline, records wait. When `capacity` records wait, new ones are lost.
  *   So are records that the router refuses. What is lost is counted (`lost`), and a record tells how many when the
  *   router is back.
- * - When the page is hidden or left, what waits is given to `sendBeacon` (to `fetch` if there is a token). The browser
- *   does not say whether that has arrived. What it doesn't take, what has no answer yet and what waits for an absent
- *   router is kept in `localStorage`, `offlineBytes` at most, and sent by the next page of this origin.
+ * - When the page is hidden or left, what waits is given to `sendBeacon`, which does not say whether it has arrived, or
+ *   to `fetch` if there is a token. What the browser doesn't take, what was on its way before and what waits for an
+ *   absent router is kept in `localStorage`, `offlineBytes` at most, and sent by the next page of this origin.
  */
 
 /** A batch has up to so many bytes: the browser takes no more than 64 KiB for a page that is left. */
@@ -118,7 +118,7 @@ export class Client {
     if (error) record.exception = stackOf(error);
     for (const [name, value] of added) {
       if (value === error && error) continue;
-      if (name === "context") record.context = { ...record.context, ...value };
+      if (name === "context" || name === "metadata") record[name] = { ...record[name], ...asObject(name, value) };
       else if (name in record && name !== "source") (record.metadata ??= {})[name] = value;
       else record[name] = value;
     }
@@ -269,8 +269,7 @@ export class Client {
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), this.timeoutMs);
     try {
-      // `keepalive`: the browser goes on sending when the page is left.
-      const keepalive = body.length * 3 < 60_000;
+      const keepalive = outlivesPage(body);
       const answer = await fetch(this.#target, { method: "POST", headers, body, keepalive, signal: stop.signal });
       const text = (await answer.text()).replace(/\s+/g, " ").slice(0, 200);
       const asked = Number(answer.headers.get("retry-after"));
@@ -317,14 +316,25 @@ export class Client {
   };
 
   /** Gives a batch to the browser. Returns whether it takes it. */
-  #giveAway({ key, body }) {
+  #giveAway(batch) {
     if (!navigator.onLine) return false;
     // As text, so that the browser doesn't ask the router for leave first. A beacon can't have a token.
-    if (!this.#headers.authorization) return navigator.sendBeacon(this.#target, body);
-    const headers = { ...this.#headers, "idempotency-key": key };
-    // Nobody hears of a failure any more.
-    fetch(this.#target, { method: "POST", headers, body, keepalive: true }).catch(() => {});
+    if (!this.#headers.authorization) return navigator.sendBeacon(this.#target, batch.body);
+    if (!outlivesPage(batch.body)) return false;
+    // The browser takes 64 KiB of all requests together, and says so only afterwards.
+    this.#post(batch).then(({ status }) => status === 200 || this.#takeBack(batch));
     return true;
+  }
+
+  /** Sends a batch once more that the browser was given: it was refused, or nobody knows. */
+  #takeBack(batch) {
+    if (this.#closed) {
+      this.lost += batch.lines.length;
+      return;
+    }
+    this.#batches.push(batch);
+    this.#keep(batch);
+    this.#running ??= this.#run();
   }
 
   /** Keeps a batch for the next page, if there is room. */
@@ -398,6 +408,9 @@ function asBatch(lines, report) {
   return { key: newKey(), lines, report, told: 0, body: `[${[...texts, ...(report ? [report] : [])].join(",")}]` };
 }
 
+/** Whether the browser goes on sending it when the page is left: `keepalive`. */
+const outlivesPage = (body) => body.length * 3 < 60_000;
+
 /** `randomUUID` is only there over HTTPS. */
 function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -435,6 +448,12 @@ function entriesOf(value) {
       return [name, `can't be read: ${asText(error)}`];
     }
   });
+}
+
+/** A copy of an object, as it belongs to the caller; anything else becomes one. */
+function asObject(name, value) {
+  const isObject = typeof value === "object" && !Array.isArray(value);
+  return isObject ? Object.fromEntries(entriesOf(value)) : { [name]: value };
 }
 
 function asText(value) {

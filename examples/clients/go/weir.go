@@ -40,6 +40,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -354,7 +355,7 @@ func newClient(options Options) *client {
 		options.Level = slog.LevelInfo
 	}
 	if options.Console == nil {
-		options.Console = os.Stderr
+		options.Console = stderr{os.Stderr}
 	}
 	positive(&options.Capacity, 10_000)
 	positive(&options.Batch, 500)
@@ -368,7 +369,13 @@ func newClient(options Options) *client {
 	if !strings.HasSuffix(target.Path, "/ingest") {
 		target.Path += "/ingest"
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport, isPlain := http.DefaultTransport.(*http.Transport)
+	if isPlain {
+		transport = transport.Clone()
+	} else {
+		// The application has wrapped it, maybe in something that logs each request: here, too.
+		transport = &http.Transport{Proxy: http.ProxyFromEnvironment}
+	}
 	// A redirection is an answer like others.
 	follow := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client := &client{
@@ -701,4 +708,42 @@ func (c *client) print(lines [][]byte) {
 
 func (c *client) say(format string, values ...any) {
 	_, _ = fmt.Fprintf(c.options.Console, "weir: "+format+"\n", values...)
+}
+
+// stderr is standard error that may have lost its reader, as in `app 2>&1 | head`: os.File would end the program then.
+type stderr struct{ file *os.File }
+
+func (s stderr) Write(text []byte) (int, error) {
+	// Windows has no SIGPIPE, and its console needs os.File.
+	if runtime.GOOS == "windows" {
+		return s.file.Write(text)
+	}
+	return writeTo(syscall.Write, s.file, text)
+}
+
+// writeTo calls `write` until all is written. The type of its descriptor depends on the system.
+func writeTo[FD ~int | ~uintptr](write func(FD, []byte) (int, error), file *os.File, text []byte) (done int, err error) {
+	connection, err := file.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = connection.Write(func(fd uintptr) bool {
+		for done < len(text) {
+			count, err := write(FD(fd), text[done:])
+			done += max(count, 0)
+			switch {
+			case errors.Is(err, syscall.EAGAIN):
+				return false
+			case err == nil && count == 0:
+				err = io.ErrUnexpectedEOF
+				fallthrough
+			case err != nil && !errors.Is(err, syscall.EINTR):
+				failed = err
+				return true
+			}
+		}
+		return true
+	})
+	return done, errors.Join(err, failed)
 }

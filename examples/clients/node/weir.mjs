@@ -33,6 +33,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { spawnSync } from "node:child_process";
+import { Console } from "node:console";
 import { randomUUID } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
@@ -153,7 +154,7 @@ export class Client {
     if (error) record.exception = stackOf(error);
     for (const [name, value] of added) {
       if (value === error && error) continue;
-      if (name === "context") record.context = { ...inherited, ...value };
+      if (name === "context" || name === "metadata") record[name] = { ...record[name], ...asObject(name, value) };
       else if (name in record && name !== "source") (record.metadata ??= {})[name] = value;
       else record[name] = value;
     }
@@ -224,9 +225,10 @@ export class Client {
       env: { ...process.env, NODE_OPTIONS: "" },
       timeout: this.deadlineMs + 1000,
     });
-    const acknowledged = Number(sent.stdout) || 0;
-    this.#printed = Math.max(0, this.#printed - acknowledged);
-    this.#waiting = [...this.#sending, ...this.#waiting].slice(acknowledged);
+    const outcomes = String(sent.stdout ?? "");
+    const isLeft = requests.flatMap(({ lines }, at) => lines.map(() => outcomes[at] !== "1"));
+    this.#printed = isLeft.slice(0, this.#printed).filter(Boolean).length;
+    this.#waiting = [...this.#sending, ...this.#waiting].filter((_, at) => isLeft[at]);
     this.#sending = [];
     this.#abandon();
   }
@@ -384,17 +386,19 @@ export class Client {
   }
 
   #print(lines) {
-    if (this.print && lines.length) write(lines.map((line) => `${asText(line)}\n`).join(""));
+    if (this.print && lines.length) write(lines.map(asText).join("\n"));
   }
 
   #say(what) {
-    write(`weir: ${what}\n`);
+    write(`weir: ${what}`);
   }
 }
 
 function write(text) {
   try {
-    process.stderr.write(text);
+    // A console, not the stream itself, which ends the program later if nobody reads it. Not the global one, which may
+    // be captured.
+    new Console(process.stderr).error(text);
   } catch {
     // It is closed: there is nobody to tell.
   }
@@ -404,14 +408,15 @@ function asRequest(lines) {
   return { key: randomUUID(), body: `[${lines.join(",")}]`, count: lines.length, lines };
 }
 
-/** The whole program of the process that sends at the end; prints how many records were acknowledged. */
+/** The whole program of the process that sends at the end; prints 1 for each request that was acknowledged, or 0. */
 async function sendAll() {
   const text = require("node:fs").readFileSync(0, "utf8");
   const { url, headers, deadlineMs, requests } = JSON.parse(text);
   const signal = AbortSignal.timeout(deadlineMs);
-  let acknowledged = 0;
-  for (const { key, body, lines } of requests) {
-    for (let status; status !== 200; ) {
+  let outcomes = "";
+  for (const { key, body } of requests) {
+    let status = 0;
+    for (let isFinal = false; !isFinal && !signal.aborted; ) {
       try {
         const all = { ...headers, "idempotency-key": key };
         const answer = await fetch(url, { method: "POST", headers: all, body, signal });
@@ -419,13 +424,12 @@ async function sendAll() {
       } catch {
         status = 0;
       }
-      const isFinal = status > 0 && status < 500 && ![200, 408, 425, 429].includes(status);
-      if (isFinal || signal.aborted) return process.stdout.write(String(acknowledged));
-      if (status !== 200) await new Promise((resolve) => setTimeout(resolve, 100));
+      isFinal = status > 0 && status < 500 && ![408, 425, 429].includes(status);
+      if (!isFinal) await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    acknowledged += lines.length;
+    outcomes += status === 200 ? "1" : "0";
   }
-  process.stdout.write(String(acknowledged));
+  process.stdout.write(outcomes);
 }
 
 /** A record as JSON. What JSON doesn't know becomes text. */
@@ -454,6 +458,12 @@ function plain(value, above) {
 function entriesOf(value) {
   const names = typeof value === "object" && value !== null ? Object.keys(value) : [];
   return names.map((name) => [name, read(value, name)]);
+}
+
+/** A copy of an object, as it belongs to the caller; anything else becomes one. */
+function asObject(name, value) {
+  const isObject = typeof value === "object" && !Array.isArray(value);
+  return isObject ? Object.fromEntries(entriesOf(value)) : { [name]: value };
 }
 
 function read(value, name) {

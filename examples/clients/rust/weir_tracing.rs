@@ -130,7 +130,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for WeirLayer {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
-            span.extensions_mut().insert(SpanFields(fields.0));
+            // Another layer of this kind may have put the same there.
+            span.extensions_mut().replace(SpanFields(fields.0));
         }
     }
 

@@ -1,5 +1,5 @@
-# Logging to Weir from shell scripts (sh, dash, bash): copy this file into your project. It needs curl 7.71 or newer, and
-# awk and od, which every system has.
+# Logging to Weir from shell scripts (sh, dash, bash): copy this file into your project. It needs curl, and awk and od,
+# which every system has.
 #
 #     . ./weir.sh                     # reads WEIR_URL, WEIR_TOKEN and WEIR_SOURCE (by default the script's name)
 #     weir_log INFO "backup is done" files=1234 target=/mnt/backup
@@ -62,7 +62,6 @@ $weir_status"}
 
 _weir_is_away() {
     if [ -z "${_weir_away_until:-}" ]; then
-        # curl says the same for each attempt.
         weir_answer=${weir_answer##*curl: }
         weir_answer=${weir_answer%%"
 "*}
@@ -81,14 +80,24 @@ _weir_say() {
     printf 'weir: %s %s\n' "${WEIR_URL:-http://127.0.0.1:8080}" "$1" >&2 || :
 }
 
-# Sends a record. Prints the answer's text and then, on a line of its own, its status.
+# Sends a record. Prints the last answer's text and then, on a line of its own, its status.
 _weir_send() {
     weir_key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     # curl reads everything from a configuration: others could see the token among its arguments.
-    LC_ALL=C WEIR_URL="${WEIR_URL:-http://127.0.0.1:8080}" WEIR_TOKEN="${WEIR_TOKEN:-}" \
-        WEIR_SOURCE="${WEIR_SOURCE:-${0##*/}}" weir_key="$weir_key" awk "$_weir_program" "$@" |
-        curl -q -sS --config - --max-time "${WEIR_TIMEOUT:-5}" --retry 100 --retry-all-errors --retry-delay 1 \
-            --retry-max-time "${WEIR_TIMEOUT:-5}" -o - -w '\n%{http_code}'
+    weir_request=$(LC_ALL=C WEIR_URL="${WEIR_URL:-http://127.0.0.1:8080}" WEIR_TOKEN="${WEIR_TOKEN:-}" \
+        WEIR_SOURCE="${WEIR_SOURCE:-${0##*/}}" weir_key="$weir_key" awk "$_weir_program" "$@")
+    weir_left=${WEIR_TIMEOUT:-5}
+    weir_end=$(($(date +%s) + weir_left))
+    while :; do
+        weir_answer=$(printf '%s\n' "$weir_request" |
+            curl -q -sS --config - --max-time "$weir_left" -o - -w '\n%{http_code}' 2>&1) || :
+        case $weir_answer in *000 | *408 | *425 | *429 | *5[0-9][0-9]) ;; *) break ;; esac
+        # A second for the pause, and up to one that the clock doesn't show.
+        weir_left=$((weir_end - $(date +%s) - 2))
+        [ "$weir_left" -gt 0 ] || break
+        sleep 1
+    done
+    printf '%s\n' "$weir_answer"
 }
 
 # Makes the configuration for curl, with the record. Works on bytes, in any awk.

@@ -25,7 +25,9 @@ function show(title, ...content) {
   dialog.replaceChildren(
     el("div", { class: "dialog-head" }, el("h2", { id: "dialog-title", text: title }), button("Close", () => dialog.close(), { class: "plain" })),
     ...content);
-  if (!dialog.open) dialog.showModal();
+  // As when it opens: what had the focus is replaced.
+  if (dialog.open) dialog.querySelector("button").focus();
+  else dialog.showModal();
 }
 
 export function listenToDialog() {
@@ -68,9 +70,15 @@ export function showColumns(names, toggle) {
 export function showSaved(ask) {
   const saved = loadSaved();
   const again = () => showSaved(ask);
-  const rows = saved.map((query) => el("li", {},
+  const remove = (index) => {
+    storeSaved(saved.filter((_, at) => at !== index));
+    again();
+    // The next one is in its place.
+    byId("dialog").querySelectorAll("li > button:last-child")[index]?.focus();
+  };
+  const rows = saved.map((query, index) => el("li", {},
     button(visible(query), () => { byId("dialog").close(); ask(query); }, { class: "plain link code" }),
-    button("remove", () => { storeSaved(saved.filter((other) => other !== query)); again(); }, { class: "plain", "aria-label": `Remove ${query}` })));
+    button("remove", () => remove(index), { class: "plain", "aria-label": `Remove ${query}` })));
   const canSave = state.q !== "" && !saved.includes(state.q);
   show("Saved queries",
     el("p", {}, button(state.q ? `Save ${state.q}` : "Save this query", () => { storeSaved([state.q, ...saved]); again(); }, { disabled: !canSave })),

@@ -30,6 +30,13 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// Says at the top of the page how it stands with the router. `state` is the colour of the dot.
+export function showConnection(state, words, rate = "") {
+  byId("connection-dot").dataset.state = state;
+  setText(byId("connection-words"), words);
+  setText(byId("rate"), rate);
+}
+
 // Calls `work` in the next animation frame, once, however often it is asked to.
 export function oncePerFrame(work) {
   let waiting = false;

@@ -27,6 +27,8 @@ export function listenToKeys(act) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (byId("page").inert || byId("dialog").open || isTyping(event.target)) return;
     if (isOwnKey(event)) return;
+    // The browser closes it, unless the key is taken from it.
+    if (event.key === "Escape" && document.querySelector(":popover-open")) return;
     const run = Object.hasOwn(acts, event.key) && acts[event.key];
     if (!run) return;
     event.preventDefault();

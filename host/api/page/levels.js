@@ -1,6 +1,6 @@
 // The Levels view: the minimum level of each source, permanently or for a while. A change takes effect at once.
 
-import { announce, button, byId, el, setText, toast } from "./dom.js";
+import { announce, button, byId, el, setText, showConnection, toast } from "./dom.js";
 import { explain, get, send, sentence } from "./api.js";
 import { count, plural, visible } from "./format.js";
 import { ALL, ALL_STORED, KEPT, NONE, durationChoice, durationWords, levelChoice, remaining, stillFor } from "./level-choices.js";
@@ -150,9 +150,8 @@ export class Levels {
   }
 
   foot() {
-    byId("connection-dot").dataset.state = this.failed ? "lost" : "live";
-    setText(byId("connection-words"), this.failed ? explain(this.failed)[0].toLowerCase() : "live");
-    setText(byId("rate"), "");
+    if (this.failed) showConnection("lost", explain(this.failed)[0].toLowerCase());
+    else showConnection("live", "live");
     setText(byId("foot-state"), this.answer ? `levels · ${count(this.answer.below_level)} not stored` : "levels");
     setText(byId("foot-missed"), "");
   }

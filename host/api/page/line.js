@@ -1,7 +1,7 @@
 // One line of the list: made once, then filled again and again with other rows.
 
 import { el, setText } from "./dom.js";
-import { asText, clock, count, cut, levelOf, plural, shortLevel, visible } from "./format.js";
+import { asText, clock, cut, levelOf, plural, shortLevel, visible } from "./format.js";
 import { flat, shortPath } from "./fields.js";
 
 const LONGEST_MESSAGE = 500;
@@ -37,8 +37,7 @@ export function noticeText(row) {
   if (row.kind === "gap") return `${plural(row.missed, "matching record")} missed here while this page was slow`;
   if (row.kind === "skipped") return `The router could not read ${plural(row.records, "record")} here; some may match`;
   if (row.kind === "restart") return "The router was restarted here";
-  if (row.after) return `The router no longer has what followed record ${visible(row.after)}; records may be missing here`;
-  return `${count(row.missed ?? 0)} missed here`;
+  return `The router no longer has what followed record ${visible(row.after)}; records may be missing here`;
 }
 
 function fillRecord(line, record, look) {

@@ -1,6 +1,6 @@
 // The Live view: records as they arrive, the newest first, with counts since the page opened the stream.
 
-import { announce, button, byId, keyCap, oncePerFrame, setText } from "./dom.js";
+import { announce, button, byId, keyCap, oncePerFrame, setText, showConnection } from "./dom.js";
 import { FieldCounts, bySeverity, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
 import { RecentCounts } from "./histogram.js";
@@ -45,11 +45,15 @@ export class Live {
   enter() {
     this.active = true;
     this.wanted = state.open;
+    // The list follows again.
+    this.paused = false;
+    this.showPause();
     if (this.stream.query !== state.q) this.clear();
     this.app.list.follow(this.ring);
     this.stream.start(state.q);
     this.timer = setInterval(() => this.everySecond(), 1000);
     this.everySecond();
+    this.redraw();
   }
 
   leave() {
@@ -64,7 +68,7 @@ export class Live {
   }
 
   setQuery(query) {
-    if (query === this.stream.query && this.connection !== "error") return this.queryError(null);
+    if (query === this.stream.latestQuery && this.connection !== "error") return this.queryError(null);
     this.stream.setQuery(query);
   }
 
@@ -153,7 +157,12 @@ export class Live {
     this.foot();
   }
 
-  // Opens the record that the address names, if it is among those held.
+  // Whether what the router still has of the query has arrived.
+  isSettled() {
+    return this.connection === "live" && performance.now() - this.connectedAt >= SETTLED;
+  }
+
+  // Opens the record that the address names: among those held, or else asked for.
   openWanted() {
     const id = this.wanted;
     this.wanted = "";
@@ -171,6 +180,7 @@ export class Live {
     this.app.facets.show([this.levels(), this.sources(), ...this.fieldCounts.facets()], hidden, state.q);
     const bars = this.recent.data();
     this.app.histogram.show(bars, this.histogramLabel(bars));
+    if (this.wanted && this.isSettled()) this.openWanted();
     this.header();
     this.foot();
     this.empty();
@@ -203,10 +213,10 @@ export class Live {
   }
 
   header() {
-    const router = this.connection === "live" && this.paused ? "paused" : WORDS[this.connection];
-    byId("connection-dot").dataset.state = router === "paused" ? "paused" : this.connection;
-    setText(byId("connection-words"), router);
-    setText(byId("rate"), this.connection === "live" && this.rate !== undefined ? `${count(Math.round(this.rate))} records/s` : "");
+    const isLive = this.connection === "live";
+    const rate = isLive && this.rate !== undefined ? `${count(Math.round(this.rate))} records/s` : "";
+    if (isLive && this.paused) showConnection("paused", "paused", rate);
+    else showConnection(this.connection, WORDS[this.connection], rate);
   }
 
   foot() {
@@ -224,7 +234,7 @@ export class Live {
     if (this.ring.length > 0) return hideNotice();
     if (this.connection === "lost") return showText("The router doesn't answer", `Nothing answers at ${location.origin}. This page tries again by itself.`);
     if (this.connection === "error") return showText("The query isn't understood", "It is marked above where it goes wrong.");
-    if (this.connection === "wait" || performance.now() - this.connectedAt < SETTLED) return hideNotice();
+    if (!this.isSettled()) return hideNotice();
     if (this.totals.seen === 0 && !state.q) return limits() ? this.firstOfLimits(limits()) : showFirstSteps();
     const passed = limits() ? "" : `${plural(this.totals.seen, "record")} passed since this page was opened. `;
     showText("No record matches yet", `${passed}Those that match appear here as they arrive.`,

@@ -17,7 +17,7 @@ import { Live } from "./live.js";
 import { QueryLine } from "./query-line.js";
 import { Pipeline } from "./pipeline.js";
 import { Quarantine } from "./quarantine.js";
-import { highlighter, replaceFields, withComparison } from "./query-syntax.js";
+import { highlighter, inRange, withComparison } from "./query-syntax.js";
 import { RecordPanel } from "./record-panel.js";
 import { Search } from "./search.js";
 import { begin } from "./session.js";
@@ -152,8 +152,7 @@ class App {
   }
 
   searchRange(from, until) {
-    const terms = [`since:${new Date(from).toISOString()}`, `until:${new Date(until).toISOString()}`];
-    this.go({ view: "search", around: "", q: replaceFields(state.q, ["since", "until"], terms) });
+    this.go({ view: "search", around: "", q: inRange(state.q, from, until) });
   }
 
   openRecord(record, options) {

@@ -1,7 +1,7 @@
 // The Pipeline view: the flow of records as it is now, asked for again every second and a half while the page is
 // visible. A filter or a sink opens at the right; a module dropped on a filter is tried beside the running one.
 
-import { announce, byId, el, setText } from "./dom.js";
+import { announce, byId, el, setText, showConnection } from "./dom.js";
 import { explain, get, send } from "./api.js";
 import { FilterPanel } from "./filter-panel.js";
 import { Flow } from "./pipeline-flow.js";
@@ -195,9 +195,7 @@ export class Pipeline {
     const { pipeline } = this;
     if (!pipeline && !this.failed) return;
     const words = this.failed ? "the router doesn't answer" : `router ${pipeline.status}`;
-    byId("connection-dot").dataset.state = this.failed ? "lost" : { "": "live", warning: "degraded", error: "error" }[ofRouter(pipeline.status)];
-    setText(byId("connection-words"), words);
-    setText(byId("rate"), "");
+    showConnection(this.failed ? "lost" : { "": "live", warning: "degraded", error: "error" }[ofRouter(pipeline.status)], words);
     if (!pipeline) return setText(byId("foot-state"), words);
     setText(byId("foot-state"), `weir ${pipeline.version} · up ${span(pipeline.uptime_seconds * 1000)}`);
     const below = pipeline.below_level;

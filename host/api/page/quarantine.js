@@ -1,7 +1,7 @@
 // The Quarantine view: records that a filter failed on or a sink refused, the newest first, by where they come from.
 // They can be replayed or deleted, one by one or all of an origin.
 
-import { button, byId, el, setText, toast } from "./dom.js";
+import { button, byId, el, setText, showConnection, toast } from "./dom.js";
 import { explain, get } from "./api.js";
 import { bytes, count, plural } from "./format.js";
 import { hidePanel, panelHasFocus, showPanel } from "./panel.js";
@@ -67,11 +67,12 @@ export class Quarantine {
       const answer = await get("/api/quarantine", { from: state.from, limit: PAGE, cursor }, signal);
       if (signal.aborted || !this.active) return;
       this.failed = null;
+      this.note.hide("load");
       this.came(answer);
     } catch (error) {
       if (signal.aborted || !this.active) return;
       this.failed = error;
-      this.note.show(explain(error).join(". "), { health: "error", action: { label: "Try again", run: () => this.load() } });
+      this.note.show(explain(error).join(". "), { health: "error", key: "load", action: { label: "Try again", run: () => this.load() } });
       this.foot();
     }
     this.loading = false;
@@ -204,9 +205,8 @@ export class Quarantine {
   }
 
   foot() {
-    byId("connection-dot").dataset.state = this.failed ? "lost" : "live";
-    setText(byId("connection-words"), this.failed ? explain(this.failed)[0].toLowerCase() : "live");
-    setText(byId("rate"), "");
+    if (this.failed) showConnection("lost", explain(this.failed)[0].toLowerCase());
+    else showConnection("live", "live");
     const { answer } = this;
     setText(byId("foot-state"), answer ? `quarantine · ${count(this.entries.length)} of ${count(this.inScope())} shown` : "quarantine");
     setText(byId("foot-missed"), answer ? bytes(answer.size_bytes) : "");

@@ -122,6 +122,10 @@ export function replaceFields(query, fields, terms) {
   return terms.reduce(join, rest.trim());
 }
 
+// The query, for the time between two moments.
+export const inRange = (query, from, until) => replaceFields(query, ["since", "until"],
+  [`since:${new Date(from).toISOString()}`, `until:${new Date(until).toISOString()}`]);
+
 function without(parts, index) {
   let from = index;
   if (parts[from - 1]?.kind === "not") from -= 1;

@@ -1,12 +1,12 @@
 // The Search view: what a sink has stored, the newest first, page after page as the reader scrolls.
 
-import { announce, byId, el, setText } from "./dom.js";
+import { announce, byId, el, setText, showConnection } from "./dom.js";
 import { ApiError, explain, get } from "./api.js";
 import { FieldCounts, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
 import { hideNotice, showText } from "./notice.js";
 import { Rows, sample } from "./ring.js";
-import { replaceFields } from "./query-syntax.js";
+import { inRange } from "./query-syntax.js";
 import { NO_BARS, barsOf, groupsOf } from "./search-answers.js";
 import { sinkChoice, timeChoice } from "./search-choices.js";
 import { state } from "./url-state.js";
@@ -197,9 +197,8 @@ export class Search {
   }
 
   header() {
-    byId("connection-dot").dataset.state = this.failed ? "lost" : "live";
-    setText(byId("connection-words"), this.failed ? explain(this.failed)[0].toLowerCase() : this.sink ? `searching ${this.sink}` : "searching");
-    setText(byId("rate"), "");
+    if (this.failed) showConnection("lost", explain(this.failed)[0].toLowerCase());
+    else showConnection("live", this.sink ? `searching ${this.sink}` : "searching");
   }
 
   foot() {
@@ -217,8 +216,7 @@ export class Search {
   }
 
   range(from, until) {
-    const terms = [`since:${new Date(from).toISOString()}`, `until:${new Date(until).toISOString()}`];
-    this.app.ask(replaceFields(state.q, ["since", "until"], terms));
+    this.app.ask(inRange(state.q, from, until));
   }
 
   fields() {

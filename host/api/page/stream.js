@@ -15,6 +15,8 @@ export class Stream {
     this.query = "";
     this.after = "";
     this.session = "";
+    // Queries that the router has been told of and hasn't answered, in order.
+    this.asked = [];
     this.tries = 0;
     this.base = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
     this.latest = null;
@@ -35,6 +37,7 @@ export class Stream {
     this.wanted = false;
     clearTimeout(this.timer);
     clearInterval(this.pinging);
+    this.asked = [];
     this.close();
     this.keepCounts();
   }
@@ -46,10 +49,15 @@ export class Stream {
     if (socket) socket.close();
   }
 
+  // What the reader asked for last.
+  get latestQuery() {
+    return this.asked.at(-1) ?? this.query;
+  }
+
   setQuery(query) {
     const socket = this.socket;
     if (socket?.readyState === WebSocket.OPEN) {
-      this.asked = query;
+      this.asked.push(query);
       socket.send(JSON.stringify({ type: "query", query, backlog: BACKLOG }));
       return;
     }
@@ -84,17 +92,22 @@ export class Stream {
     const socket = new WebSocket(`${scheme}//${location.host}/api/tail?${params}`);
     this.socket = socket;
     this.heard = Date.now();
+    this.pinged = 0;
     socket.onmessage = (event) => { if (this.socket === socket) this.take(JSON.parse(event.data), event.data.length); };
     socket.onclose = () => { if (this.socket === socket) this.broke(); };
   }
 
-  // A connection that went away without a word, as after sleep, is noticed by the missing answers.
+  // A connection that went away without a word, as after sleep, is noticed by the missing answers. Silence alone says
+  // nothing: a browser lets a hidden page ping only once a minute.
   ping() {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    if (Date.now() - this.heard > SILENCE) {
+    if (this.pinged > this.heard && Date.now() - this.heard > SILENCE) {
       this.close();
       this.broke();
-    } else this.socket.send(JSON.stringify({ type: "ping" }));
+      return;
+    }
+    this.pinged = Date.now();
+    this.socket.send(JSON.stringify({ type: "ping" }));
   }
 
   async broke() {
@@ -103,24 +116,29 @@ export class Stream {
     this.keepCounts();
     if (!this.wanted) return;
     this.setState("lost");
-    if (!opened && await this.queryIsWrong()) return;
+    // What the connection didn't live to answer is asked for by the next one.
+    if (this.asked.length > 0) this.queryChanged(this.latestQuery);
+    this.asked = [];
+    // The reader may leave the view, or begin anew, while the router is asked.
+    const turn = this.turn = Symbol("turn");
+    if (!opened && await this.queryIsWrong(turn)) return;
+    if (this.turn !== turn) return;
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.tries) * (0.8 + 0.4 * Math.random());
     this.tries += 1;
     this.timer = setTimeout(() => this.connect(), wait);
   }
 
   // A WebSocket that isn't opened doesn't say why; a plain request with the same query does.
-  async queryIsWrong() {
-    const query = this.query;
+  async queryIsWrong(turn) {
     const stop = new AbortController();
     try {
-      const answer = await fetch(`/api/tail?query=${encodeURIComponent(query)}`, { signal: stop.signal });
+      const answer = await fetch(`/api/tail?query=${encodeURIComponent(this.query)}`, { signal: stop.signal });
       if (answer.status !== 400) {
         stop.abort();
         return false;
       }
       const error = await answer.json();
-      if (this.query !== query || !this.wanted) return true;
+      if (this.turn !== turn) return true;
       this.setState("error");
       this.on.queryError(error);
       return true;
@@ -136,7 +154,8 @@ export class Stream {
     if (message.type === "stats") return this.stats(message);
     if (message.type === "gap") return this.on.gap(message.missed);
     if (message.type === "skipped") return this.on.skipped(message.records);
-    if (message.type === "reset") return this.on.reset(message.after);
+    if (message.type === "reset") return this.on.reset(this.after);
+    if (message.type === "query" || message.type === "error") this.asked.shift();
     if (message.type === "query") return this.queryChanged(message.query);
     if (message.type === "error") return this.on.queryError(message);
   }
@@ -157,7 +176,7 @@ export class Stream {
   }
 
   queryChanged(query) {
-    this.query = this.asked ?? query;
+    this.query = query;
     this.after = "";
     this.base = { ...this.base, matched: 0, missed: 0 };
     if (this.latest) this.latest = { ...this.latest, matched: 0, missed: 0 };

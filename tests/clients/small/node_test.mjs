@@ -50,6 +50,18 @@ const parts = {
     process.exit(3);
   },
 
+  async unread() {
+    const client = new Client({ url });
+    client.info("nobody reads this");
+    await client.close(0);
+  },
+
+  exit_refused() {
+    const client = new Client({ ...options, batch: 1 });
+    for (const message of ["the first", "refused", "the last"]) client.info(message);
+    process.exit(3);
+  },
+
   throws() {
     new Client(options).info("before the exception");
     throw new Error("on purpose");
@@ -69,6 +81,8 @@ const parts = {
     });
     context({ request_id: 1 }, () => client.info("given", { context: { user: 7 } }));
     client.info("outside");
+    client.info("own metadata", { metadata: Object.freeze({ a: 1 }), level: "mine" });
+    client.info("text", { metadata: "m", level: "mine", context: "c" });
     const strange = { big: 12345678901234567890n, level: "mine" };
     strange.self = { inner: strange, again: strange };
     Object.defineProperty(strange, "rude", { enumerable: true, get: () => JSON.parse("{") });

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/slogtest"
@@ -96,5 +99,32 @@ func TestRecords(t *testing.T) {
 	log.Info("circular", "loop", loop, "self", self)
 	if len(records()) != 6 {
 		t.Error("lost")
+	}
+}
+
+type wrapped struct{ http.RoundTripper }
+
+func TestAnApplicationMayWrapTheDefaultTransport(t *testing.T) {
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	http.DefaultTransport = wrapped{before}
+	newClient(Options{})
+}
+
+func TestAStandardErrorThatNobodyReadsDoesNotEndTheProgram(t *testing.T) {
+	if os.Getenv("WEIR_TEST_UNREAD") != "" {
+		newClient(Options{}).say("nobody reads this")
+		return
+	}
+	reader, unread, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	program := exec.Command(os.Args[0], "-test.run", t.Name())
+	program.Env = append(os.Environ(), "WEIR_TEST_UNREAD=1")
+	program.Stderr = unread
+	if err := program.Run(); err != nil {
+		t.Error(err)
 	}
 }

@@ -43,6 +43,12 @@ pub fn visited(module: impl FnOnce(&str) -> String) -> Vec<Value> {
 }
 
 #[test]
+fn without_a_browser_it_does_what_a_browser_seldom_asks_for() {
+    let (folder, path) = driver_beside(FILE, "browser_alone.mjs");
+    run(Command::new("node").current_dir(folder.path("")).arg(path));
+}
+
+#[test]
 fn pages_that_are_left_lose_nothing_and_errors_and_offline_records_arrive_once() {
     let records = tried(|_, _| {});
     let mut said: Vec<_> = records.iter().map(|record| record["message"].as_str().unwrap()).collect();

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::home;
 use super::promises::driver_beside;
+use super::scripted::{Request, Scripted, answer, free_address};
 use crate::clients::run;
 use crate::live::link_node_modules;
 use crate::router::Home;
@@ -74,6 +75,34 @@ fn an_uncaught_exception_loses_nothing() {
 }
 
 #[test]
+fn what_is_refused_at_the_end_keeps_nothing_else_from_arriving() {
+    let server = Scripted::start(|request| match request.body.contains("refused") {
+        true => answer("400 Bad Request", "", r#"{"error":"no"}"#),
+        false => answer("200 OK", "", r#"{"accepted":1}"#),
+    });
+    let (folder, path) = driver_beside(FILE, "node_test.mjs");
+    link_node_modules(&folder);
+    let output = Command::new("node").arg(path).args(["exit_refused", &server.url]).output().unwrap();
+    let records: Vec<_> = server.requests().iter().flat_map(Request::records).collect();
+    server.stop();
+    assert_eq!(messages(&records), ["the first", "refused", "the last"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("1 records were not acknowledged") && said.contains(": refused"), "{said}");
+    assert!(!said.contains(": the last"), "{said}");
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_does_not_end_the_program() {
+    let (folder, path) = driver_beside(FILE, "node_test.mjs");
+    link_node_modules(&folder);
+    let (reader, unread) = std::io::pipe().unwrap();
+    drop(reader);
+    let url = format!("http://{}", free_address());
+    let status = Command::new("node").arg(path).args(["unread", &url]).stderr(unread).status().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn fields_follow_into_promises_and_what_json_does_not_know_becomes_text() {
     let records = logged("context", 0);
     let found = |message: &str| records.iter().find(|record| record["message"] == message).unwrap();
@@ -81,6 +110,9 @@ fn fields_follow_into_promises_and_what_json_does_not_know_becomes_text() {
     assert_eq!(found("later")["context"], json!({ "request_id": 1, "part": "a" }));
     assert_eq!(found("given")["context"], json!({ "request_id": 1, "user": 7 }));
     assert!(found("outside").get("context").is_none());
+    assert_eq!(found("own metadata")["metadata"], json!({ "a": 1, "level": "mine" }));
+    assert_eq!(found("text")["metadata"], json!({ "metadata": "m", "level": "mine" }));
+    assert_eq!(found("text")["context"], json!({ "context": "c" }));
     let strange = found("strange");
     assert_eq!((&strange["big"], &strange["metadata"]["level"]), (&json!("12345678901234567890"), &json!("mine")));
     assert!(strange["rude"].as_str().unwrap().contains("can't be read"), "{strange}");

@@ -100,6 +100,22 @@ fn fields_of_spans_and_events_are_in_the_records() {
 }
 
 #[test]
+fn two_layers_in_one_registry_each_send_every_event() {
+    let server = Scripted::start(|_| answer("200 OK", "", r#"{"accepted":1}"#));
+    let layer = || weir_tracing::layer(Options { url: server.url.clone(), ..Options::named("shop") });
+    let ((one, guard_of_one), (other, guard_of_other)) = (layer(), layer());
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(one).with(other), || {
+        let _request = tracing::info_span!("request", request_id = "r-17").entered();
+        tracing::info!("hello");
+    });
+    drop((guard_of_one, guard_of_other));
+    let records: Vec<_> = server.requests().iter().flat_map(Request::records).collect();
+    server.stop();
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert!(records.iter().all(|record| record["context"]["request_id"] == "r-17"), "{records:?}");
+}
+
+#[test]
 fn the_snippet_of_the_documentation_runs() {
     let server = Scripted::start(|_| answer("200 OK", "", r#"{"accepted":1}"#));
     {

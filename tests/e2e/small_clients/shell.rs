@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::home;
 use super::scripted::{Hung, Request, Scripted, answer, free_address, ids, numbered};
-use crate::router::{eventually, repository};
+use crate::router::{Home, eventually, repository};
 use crate::shippers::{all, ingest_token, start_at};
 
 const SHELLS: [&str; 2] = ["dash", "bash"];
@@ -60,6 +60,35 @@ fn a_router_that_is_away_or_hangs_costs_a_script_one_timeout() {
         assert_eq!(said.matches("info record id=a-").count(), 20, "each is printed: {said}");
     }
     hung.stop();
+}
+
+/// Logs with a clock that only pauses turn, to a router that is always full.
+const FULL: &str = r#"
+date() { cat clock; }
+sleep() { echo "$(($(cat clock) + $1))" > clock; }
+curl() {
+    while [ "$1" != --max-time ]; do shift; done
+    echo "$(cat clock) $2" >> attempts
+    cat > /dev/null
+    printf '\n503'
+}
+echo 0 > clock
+. "$1"
+weir_log INFO "never sent"
+"#;
+
+#[test]
+fn all_attempts_together_take_one_timeout() {
+    for shell in SHELLS {
+        let home = Home::new();
+        let mut command = Command::new(shell);
+        command.current_dir(home.path("")).args(["-eu", "-c", FULL, shell]).env("WEIR_TIMEOUT", "5");
+        command.arg(repository().join("examples/clients/shell/weir.sh"));
+        ended(&command.output().unwrap());
+        // When each begins, and how long it may take.
+        let attempts = std::fs::read_to_string(home.path("attempts")).unwrap();
+        assert_eq!(attempts, "0 5\n1 3\n2 2\n3 1\n", "{shell}");
+    }
 }
 
 #[test]
