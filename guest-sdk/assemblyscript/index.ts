@@ -544,7 +544,18 @@ export class Record {
   setMessage(message: string): bool { return this.setText(MESSAGE, message); }
 
   /** Removes the value at a path, if there is one. */
-  remove(path: Path): bool { return this.place(path) != null; }
+  remove(path: Path): bool {
+    const change = this.place(path);
+    if (!change) return false;
+    if (!this.has(path)) {
+      // There is nothing to remove, and a patch would replace what is on the path with a map: take the slot away.
+      const last = this.changes[--this.used];
+      change.path = last.path;
+      change.from = last.from;
+      change.to = last.to;
+    }
+    return true;
+  }
 
   /** Adds a label that sinks can select by, if it is missing; at most one per record. */
   addRoute(label: string): bool {

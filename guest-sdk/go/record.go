@@ -79,7 +79,19 @@ func (record *Record) Set(path string, value any) bool {
 }
 
 // Remove removes the value at a path, if there is one.
-func (record *Record) Remove(path string) bool { return record.place(path) != nil }
+func (record *Record) Remove(path string) bool {
+	place := record.place(path)
+	if place == nil {
+		return false
+	}
+	if !record.Has(path) {
+		// There is nothing to remove, and a patch would replace what is on the path with a map: take the slot away.
+		last := len(record.changes) - 1
+		*place = record.changes[last]
+		record.changes = record.changes[:last]
+	}
+	return true
+}
 
 // AddRoute adds a label that sinks can select by, if it is missing; at most one per record.
 func (record *Record) AddRoute(label string) bool {

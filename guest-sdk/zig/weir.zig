@@ -441,7 +441,10 @@ pub const Record = struct {
 
     /// Removes the value at a path, if there is one.
     pub fn remove(record: *Record, comptime path: []const u8) bool {
-        return record.place(comptime split(path)) != null;
+        const change = record.place(comptime split(path)) orelse return false;
+        // If there is nothing to remove, a patch would replace what is on the path with a map: take the slot away.
+        if (record.get(path) == null) change.* = record.changes.pop().?;
+        return true;
     }
 
     /// Adds a label that sinks can select by, if it is missing; at most one per record.

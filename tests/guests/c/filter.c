@@ -25,6 +25,10 @@ static weir_verdict change(weir_record *record)
     done &= weir_set_float(record, "ratio", 0.5);
     done &= weir_set_boolean(record, "ok", true);
     done &= weir_remove(record, "secret") && weir_remove(record, "context.token");
+    /* Nothing is there to remove, so what is on the paths stays as it is. */
+    done &= weir_remove(record, "keep.deep") && weir_remove(record, "nowhere.deep");
+    done &= weir_set_integer(record, "keep.set", 1) && weir_remove(record, "keep.set");
+    done &= weir_set_value(record, "keep.copy", weir_field(record, "nowhere"));
     done &= weir_set_level(record, WEIR_ERROR) && weir_set_message(record, WEIR_TEXT("changed"));
     done &= weir_add_route(record, WEIR_TEXT("audit"));
     done &= weir_set_value(record, "copy", weir_field(record, "list.1"));

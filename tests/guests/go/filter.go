@@ -49,6 +49,9 @@ func change(record *weir.Record) weir.Verdict {
 	done = record.Set("ratio", 0.5) && done
 	done = record.Set("ok", true) && done
 	done = record.Remove("secret") && record.Remove("context.token") && done
+	// Nothing is there to remove, so what is on the paths stays as it is.
+	done = record.Remove("keep.deep") && record.Remove("nowhere.deep") && done
+	done = record.Set("keep.set", 1) && record.Remove("keep.set") && done
 	done = record.Set("level", weir.Error) && record.Set("message", "changed") && done
 	done = record.AddRoute("audit") && done
 	done = record.Set("copy", record.Get("list.1")) && done
