@@ -43,10 +43,10 @@ func configure() error {
 
 func change(record *weir.Record) weir.Verdict {
 	done := record.Set("context.user.name", "Ada")
-	done = record.Set("context.user.age", 36) && done
+	done = record.Set("context.user.age", uint8(36)) && done
 	done = record.Set("context.user.name", "Ada Lovelace") && done
 	done = record.Set(`a\.b`, "dotted") && done
-	done = record.Set("ratio", 0.5) && done
+	done = record.Set("ratio", float32(0.5)) && done
 	done = record.Set("ok", true) && done
 	done = record.Remove("secret") && record.Remove("context.token") && done
 	// Nothing is there to remove, so what is on the paths stays as it is.
@@ -56,6 +56,8 @@ func change(record *weir.Record) weir.Verdict {
 	done = record.AddRoute("audit") && done
 	done = record.Set("copy", record.Get("list.1")) && done
 	undone := record.Set("list.0", "x") || record.Set("context.user", "x")
+	// A value that a record can't have changes nothing, nor does it undo a change.
+	undone = record.Set("keep", struct{}{}) || record.Set("ok", []any{1, struct{}{}}) || undone
 	if !done || undone {
 		return record.Fail("a change was taken otherwise")
 	}
