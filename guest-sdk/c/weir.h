@@ -70,8 +70,8 @@ static inline weir_kind weir_kind_of(weir_value value);
 
 /* The value as a C type; zero, or an empty string, if it has another type. */
 static inline bool weir_as_boolean(weir_value value);
-static inline int64_t weir_as_integer(weir_value value);
-static inline double weir_as_float(weir_value value);
+static inline int64_t weir_as_integer(weir_value value); /* INT64_MAX if it is greater */
+static inline double weir_as_float(weir_value value);    /* of WEIR_INTEGER too */
 static inline weir_text weir_as_text(weir_value value); /* of WEIR_BINARY too */
 
 /* The number of values of a list or map. */
@@ -325,10 +325,11 @@ static inline int64_t weir_as_integer(weir_value value)
     case 0xcc: return at[0];
     case 0xcd: return weir__u16(at);
     case 0xce: return weir__u32(at);
-    case 0xcf: case 0xd3: return (int64_t)weir__u64(at);
+    case 0xcf: return weir__u64(at) > INT64_MAX ? INT64_MAX : (int64_t)weir__u64(at);
     case 0xd0: return (int8_t)at[0];
     case 0xd1: return (int16_t)weir__u16(at);
     case 0xd2: return (int32_t)weir__u32(at);
+    case 0xd3: return (int64_t)weir__u64(at);
     default: return 0;
     }
 }
@@ -349,6 +350,8 @@ static inline double weir_as_float(weir_value value)
         weir__copy(&number, &bits, 4);
         return number;
     }
+    if (*value.at == 0xcf)
+        return (double)weir__u64(value.at + 1);
     return (double)weir_as_integer(value);
 }
 

@@ -164,6 +164,7 @@ pub const Value = struct {
         return switch (value.at[0]) {
             0xca => @as(f32, @bitCast(int(u32, value.at + 1))),
             0xcb => @bitCast(int(u64, value.at + 1)),
+            0xcf => @floatFromInt(int(u64, value.at + 1)),
             else => if (value.integer()) |whole| @floatFromInt(whole) else null,
         };
     }

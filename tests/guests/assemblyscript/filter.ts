@@ -29,6 +29,9 @@ const LATER = weir.path("later");
 const KINDS = weir.path("kinds");
 const SUM = weir.path("sum");
 const LARGE = weir.path("large");
+const MOST = weir.path("most");
+const BOUNDED = weir.path("bounded");
+const NEAREST = weir.path("nearest");
 const LENGTH = weir.path("length");
 
 let seen: u64 = 0;
@@ -93,6 +96,8 @@ function kinds(record: weir.Record): weir.Verdict {
   for (let i = 0; i < items.length; i++) text += "nbiftBLMX".charAt(items[i].kind);
   record.setText(KINDS, text);
   record.setFloat(SUM, record.get(FLOAT)!.float + <f64>record.get(LARGE)!.integer);
+  record.setInteger(BOUNDED, record.get(MOST)!.integer);
+  record.setFloat(NEAREST, record.get(MOST)!.float);
   record.setInteger(LENGTH, record.get(LIST)!.items.length);
   return weir.Verdict.Keep;
 }

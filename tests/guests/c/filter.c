@@ -72,6 +72,8 @@ static weir_verdict kinds(weir_record *record)
         text[length++] = "?nbiftBLMX"[weir_kind_of(item)];
     weir_set_text(record, "kinds", (weir_text){ text, length });
     weir_set_float(record, "sum", weir_as_float(weir_field(record, "float")) + (double)weir_as_integer(weir_field(record, "large")));
+    weir_set_integer(record, "bounded", weir_as_integer(weir_field(record, "most")));
+    weir_set_float(record, "nearest", weir_as_float(weir_field(record, "most")));
     weir_set_integer(record, "length", (int64_t)weir_length(weir_field(record, "list")));
     return WEIR_KEEP;
 }

@@ -97,6 +97,8 @@ func kinds(record *weir.Record) weir.Verdict {
 	}
 	record.Set("kinds", text)
 	record.Set("sum", record.Get("float").Float()+float64(record.Get("large").Int()))
+	record.Set("bounded", record.Get("most").Int())
+	record.Set("nearest", record.Get("most").Float())
 	record.Set("length", record.Get("list").Len())
 	return weir.Keep
 }

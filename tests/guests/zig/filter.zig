@@ -80,6 +80,8 @@ fn kinds(record: *weir.Record) weir.Verdict {
     _ = record.set("kinds", @as([]const u8, text[0..length]));
     const large: f64 = @floatFromInt(record.get("large").?.integer().?);
     _ = record.set("sum", record.get("float").?.float().? + large);
+    _ = record.set("bounded", record.get("most").?.integer() orelse std.math.maxInt(i64));
+    _ = record.set("nearest", record.get("most").?.float().?);
     _ = record.set("length", record.get("list").?.items().left);
     return .keep;
 }
