@@ -366,7 +366,7 @@ export class Value {
 
   get boolean(): bool { return load<u8>(this.at) == 0xc3; }
 
-  /** Zero for other types. */
+  /** The integer, or `i64.MAX_VALUE` if it is greater; zero for other types. */
   get integer(): i64 {
     const byte = load<u8>(this.at);
     if (byte < 0x80 || byte >= 0xe0) return <i8>byte;
@@ -374,10 +374,11 @@ export class Value {
       case 0xcc: return load<u8>(this.at, 1);
       case 0xcd: return u16At(this.at + 1);
       case 0xce: return u32At(this.at + 1);
-      case 0xcf: case 0xd3: return bswap<i64>(load<i64>(this.at, 1));
+      case 0xcf: return min<u64>(bswap<u64>(load<u64>(this.at, 1)), i64.MAX_VALUE);
       case 0xd0: return load<i8>(this.at, 1);
       case 0xd1: return <i16>u16At(this.at + 1);
       case 0xd2: return <i32>u32At(this.at + 1);
+      case 0xd3: return bswap<i64>(load<i64>(this.at, 1));
       default: return 0;
     }
   }
@@ -387,6 +388,7 @@ export class Value {
     switch (load<u8>(this.at)) {
       case 0xca: return reinterpret<f32>(u32At(this.at + 1));
       case 0xcb: return reinterpret<f64>(bswap<u64>(load<u64>(this.at, 1)));
+      case 0xcf: return <f64>bswap<u64>(load<u64>(this.at, 1));
       default: return <f64>this.integer;
     }
   }
@@ -544,7 +546,18 @@ export class Record {
   setMessage(message: string): bool { return this.setText(MESSAGE, message); }
 
   /** Removes the value at a path, if there is one. */
-  remove(path: Path): bool { return this.place(path) != null; }
+  remove(path: Path): bool {
+    const change = this.place(path);
+    if (!change) return false;
+    if (!this.has(path)) {
+      // There is nothing to remove, and a patch would replace what is on the path with a map: take the slot away.
+      const last = this.changes[--this.used];
+      change.path = last.path;
+      change.from = last.from;
+      change.to = last.to;
+    }
+    return true;
+  }
 
   /** Adds a label that sinks can select by, if it is missing; at most one per record. */
   addRoute(label: string): bool {

@@ -70,8 +70,8 @@ static inline weir_kind weir_kind_of(weir_value value);
 
 /* The value as a C type; zero, or an empty string, if it has another type. */
 static inline bool weir_as_boolean(weir_value value);
-static inline int64_t weir_as_integer(weir_value value);
-static inline double weir_as_float(weir_value value);
+static inline int64_t weir_as_integer(weir_value value); /* INT64_MAX if it is greater */
+static inline double weir_as_float(weir_value value);    /* of WEIR_INTEGER too */
 static inline weir_text weir_as_text(weir_value value); /* of WEIR_BINARY too */
 
 /* The number of values of a list or map. */
@@ -119,8 +119,8 @@ static inline weir_text weir_source_of(const weir_record *record);
 static inline weir_text weir_message_of(const weir_record *record);
 
 /* Changes. Missing maps on the path are created; the path must stay in memory until the function returns. A map is
- * merged into an existing one. They return false if the path leads into a list (set the whole list), if a value above
- * the path was set before, or if there are more than 64 changes. */
+ * merged into an existing one; "nothing" removes. They return false if the path leads into a list (set the whole list),
+ * if a value above the path was set before, or if there are more than 64 changes. */
 static inline bool weir_set_text(weir_record *record, const char *path, weir_text value);
 static inline bool weir_set_integer(weir_record *record, const char *path, int64_t value);
 static inline bool weir_set_float(weir_record *record, const char *path, double value);
@@ -128,7 +128,7 @@ static inline bool weir_set_boolean(weir_record *record, const char *path, bool 
 static inline bool weir_set_value(weir_record *record, const char *path, weir_value value);
 static inline bool weir_set_level(weir_record *record, weir_level level);
 static inline bool weir_set_message(weir_record *record, weir_text message);
-static inline bool weir_remove(weir_record *record, const char *path);
+static inline bool weir_remove(weir_record *record, const char *path); /* the value, if there is one */
 static inline bool weir_add_route(weir_record *record, weir_text label); /* at most one per record; sinks can select by it */
 
 /* Makes a new record to replace this one. Call it again for each further record, and return WEIR_REPLACE. The new record
@@ -325,10 +325,11 @@ static inline int64_t weir_as_integer(weir_value value)
     case 0xcc: return at[0];
     case 0xcd: return weir__u16(at);
     case 0xce: return weir__u32(at);
-    case 0xcf: case 0xd3: return (int64_t)weir__u64(at);
+    case 0xcf: return weir__u64(at) > INT64_MAX ? INT64_MAX : (int64_t)weir__u64(at);
     case 0xd0: return (int8_t)at[0];
     case 0xd1: return (int16_t)weir__u16(at);
     case 0xd2: return (int32_t)weir__u32(at);
+    case 0xd3: return (int64_t)weir__u64(at);
     default: return 0;
     }
 }
@@ -349,6 +350,8 @@ static inline double weir_as_float(weir_value value)
         weir__copy(&number, &bits, 4);
         return number;
     }
+    if (*value.at == 0xcf)
+        return (double)weir__u64(value.at + 1);
     return (double)weir_as_integer(value);
 }
 
@@ -666,11 +669,12 @@ static inline bool weir_set_boolean(weir_record *record, const char *path, bool 
 
 static inline bool weir_set_value(weir_record *record, const char *path, weir_value value)
 {
+    if (!value.at)
+        return weir_remove(record, path);
     weir__change *change = weir__change_at(record, path);
     if (!change)
         return false;
-    if (value.at)
-        weir_append(&record->values, value.at, (size_t)(weir__skip(value.at) - value.at));
+    weir_append(&record->values, value.at, (size_t)(weir__skip(value.at) - value.at));
     return weir__changed(record, change);
 }
 
@@ -680,6 +684,11 @@ static inline bool weir_remove(weir_record *record, const char *path)
     if (!change)
         return false;
     change->length = 0;
+    if (weir_exists(weir_field(record, path)))
+        return true;
+    /* There is nothing to remove, and a patch would replace what is on the path with a map: take the slot away. */
+    for (weir__change *last = record->changes + --record->change_count; change < last; change++)
+        *change = change[1];
     return true;
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 )
 
@@ -67,19 +68,37 @@ func (record *Record) Source() string { return record.Get("source").Text() }
 func (record *Record) Message() string { return record.Get("message").Text() }
 
 // Set sets the value at a path and creates missing maps on it. The value is a string, a number, a bool, a Level, a
-// Value, or a slice or map of these. A map is merged into an existing one. Set returns false if the path leads into a
-// list (set the whole list), if a value above the path was set before, or if the value has another type.
+// Value, a []string, or a []any or map[string]any of these. A map is merged into an existing one. Set returns false and
+// changes nothing if the path leads into a list (set the whole list), if a value above the path was set before, or if
+// the value has another type.
 func (record *Record) Set(path string, value any) bool {
-	place := record.place(path)
-	if place == nil || !record.append(value) {
+	// The slot comes last: without a value it would remove what is there.
+	from := len(record.values)
+	if !record.append(value) {
 		return false
 	}
-	place.to = len(record.values)
+	place := record.place(path)
+	if place == nil {
+		return false
+	}
+	place.from, place.to = from, len(record.values)
 	return true
 }
 
 // Remove removes the value at a path, if there is one.
-func (record *Record) Remove(path string) bool { return record.place(path) != nil }
+func (record *Record) Remove(path string) bool {
+	place := record.place(path)
+	if place == nil {
+		return false
+	}
+	if !record.Has(path) {
+		// There is nothing to remove, and a patch would replace what is on the path with a map: take the slot away.
+		last := len(record.changes) - 1
+		*place = record.changes[last]
+		record.changes = record.changes[:last]
+	}
+	return true
+}
 
 // AddRoute adds a label that sinks can select by, if it is missing; at most one per record.
 func (record *Record) AddRoute(label string) bool {
@@ -168,12 +187,10 @@ func (record *Record) append(value any) bool {
 		appendInt(out, int64(value))
 	case int64:
 		appendInt(out, value)
-	case uint32:
-		appendInt(out, int64(value))
 	case uint64:
-		*out = binary.BigEndian.AppendUint64(append(*out, 0xcf), value)
+		appendUint(out, value)
 	case float64:
-		*out = binary.BigEndian.AppendUint64(append(*out, 0xcb), math.Float64bits(value))
+		appendFloat(out, value)
 	case Value:
 		*out = append(*out, value.whole()...)
 	case []string:
@@ -199,13 +216,30 @@ func (record *Record) append(value any) bool {
 	case fmt.Stringer:
 		appendText(out, value.String())
 	default:
-		return false
+		switch number := reflect.ValueOf(value); {
+		case number.CanInt():
+			appendInt(out, number.Int())
+		case number.CanUint():
+			appendUint(out, number.Uint())
+		case number.CanFloat():
+			appendFloat(out, number.Float())
+		default:
+			return false
+		}
 	}
 	return true
 }
 
 func appendInt(out *[]byte, value int64) {
 	*out = binary.BigEndian.AppendUint64(append(*out, 0xd3), uint64(value))
+}
+
+func appendUint(out *[]byte, value uint64) {
+	*out = binary.BigEndian.AppendUint64(append(*out, 0xcf), value)
+}
+
+func appendFloat(out *[]byte, value float64) {
+	*out = binary.BigEndian.AppendUint64(append(*out, 0xcb), math.Float64bits(value))
 }
 
 func appendText(out *[]byte, text string) {

@@ -60,7 +60,7 @@ func (value Value) Kind() Kind {
 // Bool returns the boolean; false for other types.
 func (value Value) Bool() bool { return value.Exists() && value.bytes[0] == 0xc3 }
 
-// Int returns the integer; zero for other types.
+// Int returns the integer, or the greatest int64 if it is greater; zero for other types.
 func (value Value) Int() int64 {
 	if !value.Exists() {
 		return 0
@@ -76,29 +76,34 @@ func (value Value) Int() int64 {
 		return int64(binary.BigEndian.Uint16(rest))
 	case 0xce:
 		return int64(binary.BigEndian.Uint32(rest))
-	case 0xcf, 0xd3:
-		return int64(binary.BigEndian.Uint64(rest))
+	case 0xcf:
+		return int64(min(binary.BigEndian.Uint64(rest), math.MaxInt64))
 	case 0xd0:
 		return int64(int8(rest[0]))
 	case 0xd1:
 		return int64(int16(binary.BigEndian.Uint16(rest)))
 	case 0xd2:
 		return int64(int32(binary.BigEndian.Uint32(rest)))
+	case 0xd3:
+		return int64(binary.BigEndian.Uint64(rest))
 	}
 	return 0
 }
 
 // Float returns the number, whether integer or float; zero for other types.
 func (value Value) Float() float64 {
-	switch value.Kind() {
-	case Float:
-		if value.bytes[0] == 0xca {
-			return float64(math.Float32frombits(binary.BigEndian.Uint32(value.bytes[1:])))
-		}
-		return math.Float64frombits(binary.BigEndian.Uint64(value.bytes[1:]))
-	default:
-		return float64(value.Int())
+	if !value.Exists() {
+		return 0
 	}
+	switch rest := value.bytes[1:]; value.bytes[0] {
+	case 0xca:
+		return float64(math.Float32frombits(binary.BigEndian.Uint32(rest)))
+	case 0xcb:
+		return math.Float64frombits(binary.BigEndian.Uint64(rest))
+	case 0xcf:
+		return float64(binary.BigEndian.Uint64(rest))
+	}
+	return float64(value.Int())
 }
 
 // Text returns the string or bytes without copying; empty for other types. It is valid until Process returns.

@@ -164,6 +164,7 @@ pub const Value = struct {
         return switch (value.at[0]) {
             0xca => @as(f32, @bitCast(int(u32, value.at + 1))),
             0xcb => @bitCast(int(u64, value.at + 1)),
+            0xcf => @floatFromInt(int(u64, value.at + 1)),
             else => if (value.integer()) |whole| @floatFromInt(whole) else null,
         };
     }
@@ -441,7 +442,10 @@ pub const Record = struct {
 
     /// Removes the value at a path, if there is one.
     pub fn remove(record: *Record, comptime path: []const u8) bool {
-        return record.place(comptime split(path)) != null;
+        const change = record.place(comptime split(path)) orelse return false;
+        // If there is nothing to remove, a patch would replace what is on the path with a map: take the slot away.
+        if (record.get(path) == null) change.* = record.changes.pop().?;
+        return true;
     }
 
     /// Adds a label that sinks can select by, if it is missing; at most one per record.

@@ -156,17 +156,17 @@ fn decides(engine: &Arc<Engine>, filter: &Arc<Filter>) {
     assert_eq!(kept, json!(["kept", true, 5, true]));
 
     let wide: serde_json::Map<String, Value> = (0..20).map(|i| (format!("k{i}"), json!(i * 1000))).collect();
-    // The keys of JSON objects are sorted: float, huge, large, list, many, none, wide, yes.
+    // The keys of JSON objects are sorted: float, huge, large, list, many, most, none, wide, yes.
     let kinds = &decided(
         engine,
         filter,
         &json!({
             "message": "kinds", "huge": "x".repeat(70_000), "many": vec![1.5; 20], "wide": wide, "none": null, "yes": true,
-            "large": -5_000_000_000_i64, "float": 2.5, "list": ["a", "b", "c"],
+            "large": -5_000_000_000_i64, "float": 2.5, "list": ["a", "b", "c"], "most": u64::MAX,
         }),
     )[0];
-    let seen = json!([kinds["kinds"], kinds["sum"], kinds["length"]]);
-    assert_eq!(seen, json!(["itttftiLLnMb", -4_999_999_997.5, 3]));
+    let seen = json!([kinds["kinds"], kinds["sum"], kinds["length"], kinds["bounded"], kinds["nearest"]]);
+    assert_eq!(seen, json!(["itttftiLLinMb", -4_999_999_997.5, 3, i64::MAX, u64::MAX as f64]));
 
     assert_eq!(decided(engine, filter, &json!({ "message": "x", "source": "noise" })), json!([]));
     let failed = run_one(engine, filter, &json!({ "message": "fail" }));

@@ -12,6 +12,9 @@ const RATIO = weir.path("ratio");
 const OK = weir.path("ok");
 const SECRET = weir.path("secret");
 const TOKEN = weir.path("context.token");
+const KEEP_DEEP = weir.path("keep.deep");
+const KEEP_SET = weir.path("keep.set");
+const NOWHERE_DEEP = weir.path("nowhere.deep");
 const COPY = weir.path("copy");
 const LIST = weir.path("list");
 const FIRST = weir.path("list.0");
@@ -26,6 +29,9 @@ const LATER = weir.path("later");
 const KINDS = weir.path("kinds");
 const SUM = weir.path("sum");
 const LARGE = weir.path("large");
+const MOST = weir.path("most");
+const BOUNDED = weir.path("bounded");
+const NEAREST = weir.path("nearest");
 const LENGTH = weir.path("length");
 
 let seen: u64 = 0;
@@ -48,6 +54,9 @@ function change(record: weir.Record): weir.Verdict {
   done = record.setFloat(RATIO, 0.5) && done;
   done = record.setBoolean(OK, true) && done;
   done = record.remove(SECRET) && record.remove(TOKEN) && done;
+  // Nothing is there to remove, so what is on the paths stays as it is.
+  done = record.remove(KEEP_DEEP) && record.remove(NOWHERE_DEEP) && done;
+  done = record.setInteger(KEEP_SET, 1) && record.remove(KEEP_SET) && done;
   done = record.setLevel(weir.Level.Error) && record.setMessage("changed") && done;
   done = record.addRoute("audit") && done;
   done = record.setValue(COPY, record.get(SECOND)!) && done;
@@ -87,6 +96,8 @@ function kinds(record: weir.Record): weir.Verdict {
   for (let i = 0; i < items.length; i++) text += "nbiftBLMX".charAt(items[i].kind);
   record.setText(KINDS, text);
   record.setFloat(SUM, record.get(FLOAT)!.float + <f64>record.get(LARGE)!.integer);
+  record.setInteger(BOUNDED, record.get(MOST)!.integer);
+  record.setFloat(NEAREST, record.get(MOST)!.float);
   record.setInteger(LENGTH, record.get(LIST)!.items.length);
   return weir.Verdict.Keep;
 }

@@ -25,6 +25,10 @@ static weir_verdict change(weir_record *record)
     done &= weir_set_float(record, "ratio", 0.5);
     done &= weir_set_boolean(record, "ok", true);
     done &= weir_remove(record, "secret") && weir_remove(record, "context.token");
+    /* Nothing is there to remove, so what is on the paths stays as it is. */
+    done &= weir_remove(record, "keep.deep") && weir_remove(record, "nowhere.deep");
+    done &= weir_set_integer(record, "keep.set", 1) && weir_remove(record, "keep.set");
+    done &= weir_set_value(record, "keep.copy", weir_field(record, "nowhere"));
     done &= weir_set_level(record, WEIR_ERROR) && weir_set_message(record, WEIR_TEXT("changed"));
     done &= weir_add_route(record, WEIR_TEXT("audit"));
     done &= weir_set_value(record, "copy", weir_field(record, "list.1"));
@@ -68,6 +72,8 @@ static weir_verdict kinds(weir_record *record)
         text[length++] = "?nbiftBLMX"[weir_kind_of(item)];
     weir_set_text(record, "kinds", (weir_text){ text, length });
     weir_set_float(record, "sum", weir_as_float(weir_field(record, "float")) + (double)weir_as_integer(weir_field(record, "large")));
+    weir_set_integer(record, "bounded", weir_as_integer(weir_field(record, "most")));
+    weir_set_float(record, "nearest", weir_as_float(weir_field(record, "most")));
     weir_set_integer(record, "length", (int64_t)weir_length(weir_field(record, "list")));
     return WEIR_KEEP;
 }

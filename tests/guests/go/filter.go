@@ -43,16 +43,21 @@ func configure() error {
 
 func change(record *weir.Record) weir.Verdict {
 	done := record.Set("context.user.name", "Ada")
-	done = record.Set("context.user.age", 36) && done
+	done = record.Set("context.user.age", uint8(36)) && done
 	done = record.Set("context.user.name", "Ada Lovelace") && done
 	done = record.Set(`a\.b`, "dotted") && done
-	done = record.Set("ratio", 0.5) && done
+	done = record.Set("ratio", float32(0.5)) && done
 	done = record.Set("ok", true) && done
 	done = record.Remove("secret") && record.Remove("context.token") && done
+	// Nothing is there to remove, so what is on the paths stays as it is.
+	done = record.Remove("keep.deep") && record.Remove("nowhere.deep") && done
+	done = record.Set("keep.set", 1) && record.Remove("keep.set") && done
 	done = record.Set("level", weir.Error) && record.Set("message", "changed") && done
 	done = record.AddRoute("audit") && done
 	done = record.Set("copy", record.Get("list.1")) && done
 	undone := record.Set("list.0", "x") || record.Set("context.user", "x")
+	// A value that a record can't have changes nothing, nor does it undo a change.
+	undone = record.Set("keep", struct{}{}) || record.Set("ok", []any{1, struct{}{}}) || undone
 	if !done || undone {
 		return record.Fail("a change was taken otherwise")
 	}
@@ -92,6 +97,8 @@ func kinds(record *weir.Record) weir.Verdict {
 	}
 	record.Set("kinds", text)
 	record.Set("sum", record.Get("float").Float()+float64(record.Get("large").Int()))
+	record.Set("bounded", record.Get("most").Int())
+	record.Set("nearest", record.Get("most").Float())
 	record.Set("length", record.Get("list").Len())
 	return weir.Keep
 }

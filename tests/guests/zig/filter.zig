@@ -35,6 +35,9 @@ fn change(record: *weir.Record) weir.Verdict {
     done = record.set("ratio", 0.5) and done;
     done = record.set("ok", true) and done;
     done = record.remove("secret") and record.remove("context.token") and done;
+    // Nothing is there to remove, so what is on the paths stays as it is.
+    done = record.remove("keep.deep") and record.remove("nowhere.deep") and done;
+    done = record.set("keep.set", 1) and record.remove("keep.set") and done;
     done = record.set("level", weir.Level.err) and record.set("message", "changed") and done;
     done = record.addRoute("audit") and done;
     done = record.set("copy", record.get("list.1").?) and done;
@@ -77,6 +80,8 @@ fn kinds(record: *weir.Record) weir.Verdict {
     _ = record.set("kinds", @as([]const u8, text[0..length]));
     const large: f64 = @floatFromInt(record.get("large").?.integer().?);
     _ = record.set("sum", record.get("float").?.float().? + large);
+    _ = record.set("bounded", record.get("most").?.integer() orelse std.math.maxInt(i64));
+    _ = record.set("nearest", record.get("most").?.float().?);
     _ = record.set("length", record.get("list").?.items().left);
     return .keep;
 }
