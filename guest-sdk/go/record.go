@@ -192,6 +192,9 @@ func (record *Record) append(value any) bool {
 	case float64:
 		appendFloat(out, value)
 	case Value:
+		if !value.Exists() {
+			return false
+		}
 		*out = append(*out, value.whole()...)
 	case []string:
 		*out = binary.BigEndian.AppendUint32(append(*out, 0xdd), uint32(len(value)))

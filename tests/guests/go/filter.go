@@ -58,6 +58,7 @@ func change(record *weir.Record) weir.Verdict {
 	undone := record.Set("list.0", "x") || record.Set("context.user", "x")
 	// A value that a record can't have changes nothing, nor does it undo a change.
 	undone = record.Set("keep", struct{}{}) || record.Set("ok", []any{1, struct{}{}}) || undone
+	undone = record.Set("keep", record.Get("nowhere")) || undone
 	if !done || undone {
 		return record.Fail("a change was taken otherwise")
 	}
