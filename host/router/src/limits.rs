@@ -159,6 +159,10 @@ pub const PREVIEW_TIME: Duration = Duration::from_secs(10);
 /// Bytes of records that a replay of the quarantine passes through the filters at a time.
 pub const REPLAY_BYTES: usize = 1 << 20;
 
+/// Records that a replay gives to a sink at a time: few enough that a slow server answers in time, also if it refuses
+/// many of them and is asked about each.
+pub const REPLAY_SINK_RECORDS: usize = 100;
+
 /// How long a replay waits until such records are stored.
 pub const REPLAY_ANSWER: Duration = Duration::from_secs(30);
 

@@ -221,8 +221,7 @@ fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Admitted>, closing: &
         };
         shared.sample.offer(&batch);
         match enter(shared) {
-            Ok(chain) => {
-                let _in_order = shared.in_order(&chain);
+            Ok((chain, _in_order)) => {
                 let outcome = worker.run(&chain, batch);
                 finish(shared, outcome, answers, room);
             }
@@ -231,9 +230,12 @@ fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Admitted>, closing: &
     }
 }
 
+/// The chain, and the turn of a batch in it (see [`PipelineState::in_order`]).
+type Entered<'s> = (RwLockReadGuard<'s, Arc<Chain>>, Option<MutexGuard<'s, ()>>);
+
 /// Enters the chain after its filters are restored, if necessary, and removed filters have emitted their last records,
 /// which precede this batch.
-fn enter(shared: &Arc<PipelineState>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
+fn enter(shared: &Arc<PipelineState>) -> Result<Entered<'_>, AppendError> {
     loop {
         if shared.needs_restore() {
             held::restore_after_failure(shared);
@@ -242,7 +244,11 @@ fn enter(shared: &Arc<PipelineState>) -> Result<RwLockReadGuard<'_, Arc<Chain>>,
         let chain = shared.chain.enter();
         // Filters are removed only while no thread has the chain.
         if lock(&shared.retiring).is_empty() {
-            return Ok(chain);
+            let in_order = shared.in_order(&chain);
+            // The batch before may have failed while this one waited for its turn.
+            if in_order.is_none() || !shared.needs_restore() {
+                return Ok((chain, in_order));
+            }
         }
     }
 }
@@ -314,8 +320,7 @@ fn tick_once(
     closing: bool,
 ) -> Result<(), AppendError> {
     let emitted = {
-        let chain = enter(shared)?;
-        let _in_order = shared.in_order(&chain);
+        let (chain, _in_order) = enter(shared)?;
         let outcome = worker.tick(&chain, closing);
         store_emitted(shared, outcome, room)
     };

@@ -174,8 +174,12 @@ impl Reload {
         let files = files.filter(|_| self.certificates.is_some()).map(PreparedFiles::read).transpose()?;
         let mut listeners = self.listeners.clone().lock_owned().await;
         let bound = listeners.bind(&settings.listeners, !tokens.are_none()).await?;
-        self.sink_set.lock().await.apply(&settings.sinks).await?;
-        self.in_part |= settings.sinks != self.settings.sinks;
+        {
+            let mut sinks = self.sink_set.lock().await;
+            let applied = sinks.apply(&settings.sinks).await;
+            self.in_part |= !sinks.are(&self.settings.sinks);
+            applied?;
+        }
         self.source_set.lock().await.apply(&settings.sources).await?;
         self.in_part = true;
         // A listener that others reach is never open without a token.

@@ -98,6 +98,12 @@ impl SinkSet {
         search.ok().map(|search| Store { name: settings.name.clone(), kind: kind.name, search })
     }
 
+    /// Whether exactly these sinks run.
+    pub fn are(&self, wanted: &[SinkSettings]) -> bool {
+        let runs = |settings| self.running.iter().any(|(running, _)| running == settings);
+        self.running.len() == wanted.len() && wanted.iter().all(runs)
+    }
+
     /// Sinks whose thread ended unexpectedly, one line each.
     pub fn panicked(&self) -> Vec<String> {
         let panicked = self.running.iter().filter(|(_, sink)| sink.has_panicked());

@@ -65,7 +65,8 @@ impl Control {
         let group = groups.entry(entry.from.clone()).or_default();
         group.batch.push(record);
         group.places.push(place);
-        if group.batch.byte_len() >= limits::REPLAY_BYTES {
+        let is_many = entry.from.starts_with("sink:") && group.places.len() >= limits::REPLAY_SINK_RECORDS;
+        if group.batch.byte_len() >= limits::REPLAY_BYTES || is_many {
             let group = std::mem::take(group);
             self.replay_group(&entry.from, group, outcome);
         }

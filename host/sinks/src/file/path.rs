@@ -493,7 +493,7 @@ mod tests {
             assert_ne!(key(0).0, key(-1).0);
         }
         let template = PathTemplate::parse("{a}{b}", Path::new("/"), 0).expect("a template");
-        let key = |a, b| {
+        let key = |a: &str, b: &str| {
             let bytes = record_at(0, &[("a", a), ("b", b)], &[]);
             let (record, mut key) = (Record::new(&bytes), Vec::new());
             template.push_key(record, &mut key);
