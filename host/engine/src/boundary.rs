@@ -17,7 +17,6 @@ use std::ops::Range;
 use weir_record::path::push_key;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
-use crate::budget::Room;
 use crate::holds::NO_SENDER;
 use crate::paths::{HEAD, Paths};
 use crate::rewrite::Part;
@@ -62,7 +61,9 @@ impl Boundary {
                 continue;
             }
             // A large record may have been expanded to many, each of which is compared with all of it.
-            self.check_changed(batch.record(origin as usize), part.batch.record(at), &mut part.room)?;
+            let (old, new) = (batch.record(origin as usize), part.batch.record(at));
+            part.room.spend(old.as_bytes().len() + new.as_bytes().len())?;
+            self.check_changed(old, new)?;
         }
         Ok(())
     }
@@ -79,16 +80,16 @@ impl Boundary {
         for (id, held) in &changes.held {
             // Both are in the order of the batch.
             let place = places.find(|at| ids.get(*at) == Some(id)).ok_or("it held a record that it was not given")?;
-            let held = Record::new(held);
-            if self.check_changed(batch.record(place), held, room).is_err() {
+            let (old, held) = (batch.record(place), Record::new(held));
+            room.spend(old.as_bytes().len() + held.as_bytes().len())?;
+            if self.check_changed(old, held).is_err() {
                 self.check_made_record(held)?;
             }
         }
         Ok(())
     }
 
-    fn check_changed(&self, old: Record<'_>, new: Record<'_>, room: &mut Room) -> Result<(), String> {
-        room.spend(old.as_bytes().len() + new.as_bytes().len())?;
+    fn check_changed(&self, old: Record<'_>, new: Record<'_>) -> Result<(), String> {
         if old == new {
             return Ok(());
         }

@@ -140,7 +140,8 @@ impl Refused {
         if too_much {
             return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{reason}{place}"));
         }
-        Refused::syntax(offset, format!("the body can't be read as {form}{place}: {reason}"))
+        let error = format!("the body can't be read as {form}{place}: {reason}");
+        Refused { offset: (offset > 0).then_some(offset), ..Refused::new(StatusCode::BAD_REQUEST, error) }
     }
 }
 

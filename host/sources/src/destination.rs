@@ -211,7 +211,7 @@ pub fn describe_metrics() {
     );
     metrics::describe_counter!(
         "weir_source_dropped_total",
-        "Messages of plain NATS subjects that arrived while there was no room for them"
+        "Messages of plain NATS subjects that there was no room for, or that waited when their source ended"
     );
     crate::file::describe_metrics();
 }

@@ -24,7 +24,6 @@ mod waiting;
 use std::iter;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{self, AckPolicy, PullConsumer, pull};
@@ -332,6 +331,8 @@ impl Source for Nats {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::destination::tests::destination;
 

@@ -59,6 +59,16 @@ impl Waiting {
     }
 }
 
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let left = self.messages.len();
+        if left > 0 {
+            self.dropped.increment(left as u64);
+            tracing::warn!("source `{}` ends, and drops {left} messages that were not stored", self.source);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
