@@ -151,8 +151,6 @@ impl<'d> RecordBuilder<'d> {
 
     /// Whether the value at the end of the body may stay there under a reserved key. Otherwise it has been set aside.
     fn stays(&mut self, key: &[u8], value_at: usize) -> bool {
-        // Of equal keys, the last counts.
-        self.displaced.retain(|(before, _)| before.as_bytes() != key);
         let value = &self.body[value_at..];
         let read = token(value).map(|(first, _)| first);
         let start = self.aside.len();
@@ -164,12 +162,18 @@ impl<'d> RecordBuilder<'d> {
             (b"context", Some(Token::Map(_))) => self.context = Some(span),
             // Null has no information, so nothing is lost.
             (_, Some(Token::Nil)) => return false,
-            (b"routes", _) => self.displaced.push(("routes", span)),
-            (b"metadata", _) => self.displaced.push(("metadata", span)),
-            _ => self.displaced.push(("context", span)),
+            (b"routes", _) => self.displace("routes", span),
+            (b"metadata", _) => self.displace("metadata", span),
+            _ => self.displace("context", span),
         }
         self.aside.extend_from_slice(value);
         false
+    }
+
+    /// Gives a value another name in the end. Of several with the same key, the last counts.
+    fn displace(&mut self, key: &'static str, value: Span) {
+        self.displaced.retain(|(before, _)| *before != key);
+        self.displaced.push((key, value));
     }
 
     /// Finishes the record and appends it to the batch in canonical form.

@@ -120,14 +120,18 @@ fn a_value_of_the_wrong_type_is_kept_under_another_name() {
 }
 
 #[test]
-fn of_repeated_reserved_keys_only_the_last_is_kept() {
+fn of_repeated_reserved_keys_with_a_wrong_type_only_the_last_is_kept() {
     check(&[
         (
             r#"{"message":"m","routes":1,"metadata":2,"routes":3,"routes":4}"#,
             r#"{"message":"m","metadata_original":2,"routes_original":4}"#,
         ),
-        (r#"{"message":"m","metadata":1,"metadata":{"a":2}}"#, r#"{"message":"m","metadata":{"a":2}}"#),
-        (r#"{"message":"m","context":1,"context":null}"#, r#"{"message":"m"}"#),
+        // What may keep its key is beside what may not, and null says nothing.
+        (
+            r#"{"message":"m","metadata":1,"metadata":{"a":2}}"#,
+            r#"{"message":"m","metadata":{"a":2},"metadata_original":1}"#,
+        ),
+        (r#"{"message":"m","context":1,"context":null}"#, r#"{"message":"m","context_original":1}"#),
     ]);
     let text = "x".repeat(crate::limits::MAX_RECORD_BYTES / 2);
     let reason = refused(&format!(r#"{{{}"a":1}}"#, format!(r#""routes":"{text}","#).repeat(5)));
