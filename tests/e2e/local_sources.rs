@@ -273,6 +273,17 @@ fn an_application_under_weir_runs_as_without_and_its_lines_are_records() {
 }
 
 #[test]
+fn an_application_under_weir_goes_on_when_its_output_meets_a_full_disk() {
+    let home = Home::with(SQLITE);
+    let router = home.start();
+    // More than fits into pipes and buffers, so the code is 9 if nobody reads to the end.
+    let script = "yes line | head -n 100000 || exit 9; exit 7";
+    let output = exec(&home, &router.url, &[], script).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    assert!(router.stop().0.success());
+}
+
+#[test]
 fn signals_reach_an_application_under_weir() {
     let home = Home::with(SQLITE);
     let router = home.start();
