@@ -1,5 +1,5 @@
-//! Weir's own log. It goes to standard error, because the console sink uses standard output. What can't be written there,
-//! on a full disk or when its reader has ended, is lost: the router goes on.
+//! Weir's own log. It goes to standard error, because the console sink uses standard output. What can't be written
+//! there, on a full disk or when its reader has ended, is lost: the router goes on.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;

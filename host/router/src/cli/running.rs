@@ -22,8 +22,8 @@ pub struct RouterArgs {
     /// configuration].
     #[arg(long, visible_alias = "url", global = true, value_name = "ADDR", value_parser = Target::parse)]
     pub address: Option<Target>,
-    /// A token of the running router [default: the key in its data folder, for those who can read that, if it is on this
-    /// machine].
+    /// A token of the running router [default: the key in its data folder, for those who can read that, if it is on
+    /// this machine].
     #[arg(long, global = true, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
     pub token: Option<Secret>,
     /// File with the certificates to trust [default: the router's in its data folder, and those that the system trusts].
@@ -90,7 +90,8 @@ impl RouterArgs {
             }
             false => None,
         };
-        let token = self.token.as_ref().map(|token| token.expose().to_owned());
+        // An empty variable is like none.
+        let token = self.token.as_ref().map(|token| token.expose().to_owned()).filter(|token| !token.is_empty());
         let own_key = || self.is_here(settings).then(|| identity::existing_key(&settings.data)).flatten();
         Ok(RunningRouter { host, port, token: token.or_else(own_key), tls })
     }
@@ -128,7 +129,8 @@ mod tests {
         for here in ["127.0.0.1:8080", "[::1]:8080", "localhost:8080", "192.0.2.1:8080"] {
             assert_eq!(shown(&settings, Some(here), None).as_ref(), Some(&key), "{here}");
         }
-        assert_eq!(shown(&settings, None, None), Some(key));
+        assert_eq!(shown(&settings, None, None).as_ref(), Some(&key));
+        assert_eq!(shown(&settings, None, Some("")), Some(key), "an empty token is none");
         for elsewhere in ["http://logs.example.com", "192.0.2.2:8080", "http://localhost.example.com"] {
             assert_eq!(shown(&settings, Some(elsewhere), None), None, "{elsewhere}");
             assert_eq!(shown(&settings, Some(elsewhere), Some("t")).as_deref(), Some("t"), "{elsewhere}");
