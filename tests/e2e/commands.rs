@@ -24,6 +24,17 @@ fn every_command_has_help_and_examples_where_needed() {
 }
 
 #[test]
+fn a_reader_that_has_ended_is_no_error() {
+    let home = Home::with("[sink.shown]\ntype = \"console\"\n");
+    for arguments in [["validate", "weir.toml"], ["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = weir().current_dir(home.path("")).args(arguments).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
 fn validate_reports_all_mistakes_at_once() {
     let home = Home::with("[[filter]]\nname = \"x\"\n[sink.a]\ntype = \"fil\"\n[http]\nlisten = 7\n");
     let output = weir().current_dir(home.path("")).args(["validate", "--config", "weir.toml"]).output().unwrap();

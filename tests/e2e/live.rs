@@ -354,6 +354,10 @@ fn weir_tail_shows_what_is_in_memory_and_what_follows_also_after_a_restart() {
     let json = run(&mut tail(&["--json", "message:one"]));
     let json: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((&json["message"], &json["entry_id"]), (&json!("one"), &Value::Null));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let failed = tail(&["-n", "1"]).stdout(full).output().unwrap();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(!failed.status.success() && said.contains("can't write to standard output"), "{said}");
     let watcher = Watcher::start(tail(&["-f", "-n", "1", "source:shop"]).stderr(Stdio::null()));
     assert!(watcher.line().ends_with("three"));
     send(&router, "four");

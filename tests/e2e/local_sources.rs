@@ -68,6 +68,11 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Fails each write as a full disk does.
+fn full() -> fs::File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
 #[test]
 fn standard_input_is_stored_and_passed_through_unchanged_and_its_end_stops_the_router() {
     let home = Home::new();
@@ -99,6 +104,19 @@ fn standard_input_is_stored_and_passed_through_unchanged_and_its_end_stops_the_r
     assert_eq!(stored[1], "ERROR stdin second");
     assert_eq!(stored[20_001], "INFO stdin line 19999");
     assert_eq!(stored[20_002], "INFO stdin \u{fffd} no line end");
+}
+
+#[test]
+fn a_router_that_cannot_write_to_standard_error_stores_passes_on_and_stops_all_the_same() {
+    let home = Home::new();
+    let mut command = weir();
+    command.current_dir(home.path("")).args(["run", "--listen", "127.0.0.1:0", "--stdin"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(full());
+    let mut router = command.spawn().unwrap();
+    router.stdin.take().unwrap().write_all(b"text\n").unwrap();
+    let output = router.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"text\n"[..]));
+    assert_eq!(rows(&home, "message"), ["text"]);
 }
 
 #[test]
@@ -251,6 +269,17 @@ fn an_application_under_weir_runs_as_without_and_its_lines_are_records() {
     let mut first = [0; 2];
     running.stdout.take().unwrap().read_exact(&mut first).unwrap();
     assert_eq!(running.wait().unwrap().code(), Some(128 + 13));
+    assert!(router.stop().0.success());
+}
+
+#[test]
+fn an_application_under_weir_goes_on_when_its_output_meets_a_full_disk() {
+    let home = Home::with(SQLITE);
+    let router = home.start();
+    // More than fits into pipes and buffers, so the code is 9 if nobody reads to the end.
+    let script = "yes line | head -n 100000 || exit 9; exit 7";
+    let output = exec(&home, &router.url, &[], script).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
     assert!(router.stop().0.success());
 }
 

@@ -17,9 +17,9 @@ fn a_record_that_a_filter_fails_on_is_listed_and_arrives_after_the_filter_is_fix
     let home = Home::with(CONFIGURATION);
     home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
     let mut router = home.start();
-    let marked = format!(r#"[{{"message":"fine"}},{{"message":"{}"}}]"#, super::hostile::guests::MARKER);
+    let marked = format!(r#"[17,{{"message":"fine"}},{{"message":"{}"}}]"#, super::hostile::guests::MARKER);
     let answer = post(&router, &marked).json();
-    assert_eq!(answer["quarantined"], 1, "{answer}");
+    assert_eq!(answer["quarantined"], 2, "{answer}");
     let list = run(weir().args(["quarantine", "list", "--data"]).arg(home.path("weir-data")));
     let list = String::from_utf8(list.stdout).unwrap();
     assert!(list.contains("filter:trap"), "{list}");
@@ -34,6 +34,9 @@ fn a_record_that_a_filter_fails_on_is_listed_and_arrives_after_the_filter_is_fix
     });
     let again = run(weir().args(["quarantine", "replay", "--address", address, "--data"]).arg(home.path("weir-data")));
     assert!(String::from_utf8(again.stdout).unwrap().starts_with("0 records replayed"));
+    // What is not a record can't be replayed, and stays.
+    let left = quarantine(&home, &["list"]);
+    assert!(left.contains("1 × ingest: ") && !left.contains("filter:trap"), "{left}");
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub const SHOWN_RECORD_BYTES: usize = 400;
 /// Differing records shown when comparing two versions. The rest are counted.
 pub const SHOWN_DIFFERENCES: usize = 10;
 
+/// Seconds of one fuzzing run: a year, which a clock can still count.
+pub const FUZZ_SECONDS: u64 = 365 * 24 * 60 * 60;
+
 /// Kinds of faults that one fuzzing run keeps. Each is examined for seconds.
 pub const FUZZ_KINDS: usize = 20;
 

@@ -1,13 +1,14 @@
 //! The real disk: one folder, its files opened for appending.
 //!
 //! The folder is created with mode 0700 and its files with 0600, because they contain everybody's logs. Other parts of
-//! Weir use [`create_folder`] and [`replace_file`] too; their effect survives a power cut once they return.
+//! Weir use [`create_folder`] and [`replace_file`] too; their effect survives a power cut once they return. A file that
+//! root creates belongs to the owner of its folder.
 
 use crate::storage::{FileInfo, Lock, Storage, StoredFile};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+use std::io::ErrorKind::{AlreadyExists, InvalidInput, PermissionDenied, Unsupported};
 use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,7 +65,11 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A crash may have left it behind. If it can't be removed, it can't be created either.
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    give_to_owner(&file, folder);
     if let Err(error) = write(&mut file) {
         // The error of `write` is more useful than a clean-up error.
         let _ = fs::remove_file(&temporary);
@@ -72,8 +77,19 @@ pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Resul
     }
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder)?.sync_all()
+}
+
+/// Gives a file that was just created to the owner of its folder. Otherwise a router that runs as its own user could
+/// not read what a command of root has written. Only for new files: an existing one may be a link, set by that user, to
+/// a file that root must keep.
+fn give_to_owner(file: &File, folder: &Path) {
+    if let (Ok(own), Ok(owner)) = (file.metadata(), folder.metadata())
+        && own.uid() != owner.uid()
+    {
+        // Others than root may not, and some file systems can't. The file is usable for its creator all the same.
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
+    }
 }
 
 struct FileLock {
@@ -124,8 +140,15 @@ impl Storage for Disk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let path = self.path(name);
         let mut options = OpenOptions::new();
-        options.create(true).read(true).append(true).mode(0o600);
-        let file = options.open(path)?;
+        options.read(true).append(true).mode(0o600);
+        let file = match options.clone().create_new(true).open(&path) {
+            Ok(file) => {
+                give_to_owner(&file, &self.folder);
+                file
+            }
+            Err(error) if error.kind() == AlreadyExists => options.open(&path)?,
+            Err(error) => return Err(error),
+        };
         file.set_len(0)?;
         Ok(Arc::new(DiskFile { file }))
     }
@@ -231,6 +254,20 @@ mod tests {
         assert_eq!(error.expect_err("passed on").to_string(), "interrupted");
         assert_eq!(fs::read(&path).expect("readable"), b"old");
         assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn what_root_creates_belongs_to_the_owner_of_the_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Only root can give it away; for others, it has their files anyway.
+        let _ = std::os::unix::fs::chown(folder.path(), Some(65_534), Some(65_534));
+        let owner = |path: &Path| fs::metadata(path).map(|about| (about.uid(), about.gid())).expect("there");
+        let path = folder.path().join("tokens.json");
+        replace_file(&path, b"{}").expect("replaced");
+        Disk::new(folder.path()).create("segment").expect("created");
+        for file in [path, folder.path().join("segment")] {
+            assert_eq!(owner(&file), owner(folder.path()), "{}", file.display());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 use weir_document::Secret;
 
@@ -147,8 +148,8 @@ impl Address {
         // The client ignores what a URL contains. A user without a password is a token there.
         if let Some((user, server)) = self.servers.iter().find_map(|server| Some((server.username()?, server))) {
             settings = match server.password() {
-                Some(password) => settings.user_and_password(user.to_owned(), password.to_owned()),
-                None => settings.token(user.to_owned()),
+                Some(password) => settings.user_and_password(decoded(user), decoded(password)),
+                None => settings.token(decoded(user)),
             };
         }
         if let (Some(user), Some(password)) = (&options.user, &options.password) {
@@ -174,6 +175,11 @@ impl Address {
         }
         Ok(settings)
     }
+}
+
+/// Text from a URL, without its percent encoding, some of which the parser adds itself.
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl Link {

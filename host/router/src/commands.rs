@@ -78,7 +78,7 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Compile { cache, memory_bytes, seconds } => {
             return compile::run(&cache, CompileBounds { memory_bytes, seconds });
         }
-        Command::Completions { shell } => completions::run(shell),
+        Command::Completions { shell } => completions::run(shell)?,
         Command::BenchFloor { folder } => {
             tokio::runtime::Runtime::new()?.block_on(weir_bench::floor::serve(&folder))?;
         }

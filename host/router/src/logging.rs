@@ -1,4 +1,5 @@
-//! Weir's own log. It goes to standard error, because the console sink uses standard output.
+//! Weir's own log. It goes to standard error, because the console sink uses standard output. What can't be written
+//! there, on a full disk or when its reader has ended, is lost: the router goes on.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
@@ -23,7 +24,9 @@ pub fn start(settings: &LogSettings) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
-        .with_target(false);
+        .with_target(false)
+        // It would report a failed write to standard error, and panic because that fails, too.
+        .log_internal_errors(false);
     // Ignored if a log is already set up, as in tests.
     let _ = match settings.format {
         LogFormat::Json => log.json().try_init(),
@@ -48,6 +51,7 @@ pub fn for_command() {
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
+        .log_internal_errors(false)
         .without_time();
     let _ = log.compact().try_init();
 }

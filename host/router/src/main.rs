@@ -41,6 +41,21 @@
 //! | `logging.rs` | Weir's own log |
 //! | `limits.rs` | limits |
 
+/// In place of the standard library's, here and in all modules: that one panics if standard error can't be written to,
+/// and neither the router nor an application under `weir exec` may end because a disk is full or a reader has ended.
+macro_rules! eprint {
+    ($($text:tt)*) => {{
+        _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($text)*));
+    }};
+}
+
+/// The same, with the end of the line.
+macro_rules! eprintln {
+    ($($text:tt)*) => {
+        eprint!("{}\n", format_args!($($text)*))
+    };
+}
+
 mod canary;
 mod certificates;
 mod chains;

@@ -53,7 +53,7 @@ struct ManifestEntry {
 
 /// Builds all bundled filters of a repository, and writes the modules and the manifest to `folder`.
 pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
-    let toolchain = Toolchain::find()?;
+    let toolchain = Toolchain::find(repo)?;
     fs::create_dir_all(folder).with_context(|| format!("can't create `{}`", folder.display()))?;
     let mut entries = Vec::new();
     for name in bundled::names() {

@@ -34,9 +34,9 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the first one that is available.
-    pub fn find() -> anyhow::Result<Self> {
-        Self::choose(sysroot("rustc".as_ref()), sysroot(DEBIAN_RUSTC.as_ref()))
+    /// Finds the first one that is available in this folder, where a `rust-toolchain.toml` may name one.
+    pub fn find(folder: &Path) -> anyhow::Result<Self> {
+        Self::choose(sysroot("rustc".as_ref(), folder), sysroot(DEBIAN_RUSTC.as_ref(), folder))
     }
 
     /// Chooses between the sysroots of `rustc` and of Debian's compiler.
@@ -94,9 +94,9 @@ fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 
-/// Where a compiler stores its libraries.
-fn sysroot(rustc: &Path) -> Option<PathBuf> {
-    let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+/// Where the compiler that is used in a folder stores its libraries.
+fn sysroot(rustc: &Path, folder: &Path) -> Option<PathBuf> {
+    let output = Command::new(rustc).args(["--print", "sysroot"]).current_dir(folder).output().ok()?;
     let sysroot = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| PathBuf::from(sysroot.trim()))
 }
@@ -115,4 +115,19 @@ fn linker(sysroot: &Path) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     places.extend(std::env::split_paths(&path).flat_map(|folder| [folder.join("wasm-ld"), folder.join("rust-lld")]));
     places.into_iter().find(|place| place.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_asked_in_the_folder_of_the_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        // Written by another process: a program that this one has open, as a copy in a child too, can't be run.
+        let write = "printf '#!/bin/sh\npwd -P\n' > rustc && chmod +x rustc";
+        assert!(Command::new("sh").args(["-c", write]).current_dir(&folder).status().unwrap().success());
+        assert_eq!(sysroot(&folder.join("rustc"), &folder).as_ref(), Some(&folder));
+    }
 }

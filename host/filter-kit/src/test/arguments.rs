@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, value_parser};
+
+use crate::limits::FUZZ_SECONDS;
 
 #[derive(Args, Debug)]
 pub struct TestArgs {
@@ -26,7 +28,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub tap: bool,
     /// Fuzz the filter with generated records for this long; then find the smallest records that reproduce each fault
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["bench", "against"])]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["bench", "against"], value_parser = value_parser!(u64).range(..=FUZZ_SECONDS))]
     pub fuzz: Option<u64>,
     /// Repeat an earlier run of --fuzz with the seed that it printed
     #[arg(long, value_name = "N", requires = "fuzz")]
@@ -44,4 +46,24 @@ pub struct TestArgs {
     /// running
     #[arg(long, value_name = "N", requires = "against", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub last: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Command {
+        #[command(flatten)]
+        test: TestArgs,
+    }
+
+    #[test]
+    fn more_seconds_than_a_clock_counts_are_refused() {
+        let seconds = |text: &str| Command::try_parse_from(["test", "--fuzz", text]).ok()?.test.fuzz;
+        assert_eq!(seconds("60"), Some(60));
+        assert_eq!(seconds(&u64::MAX.to_string()), None);
+    }
 }

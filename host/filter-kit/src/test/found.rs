@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use weir_record::escape::escaped;
 use weir_record::{Batch, write_json};
 
 use super::fuzz::{Finding, FuzzReport};
@@ -50,7 +51,7 @@ fn one(finding: &Finding, number: usize, folder: &Path, target: &str, options: &
             let line = run::line(record);
             let end = line.floor_char_boundary(crate::limits::SHOWN_RECORD_BYTES);
             let more = if end < line.len() { "…" } else { "" };
-            text.push_str(&format!("    {}{more}\n", &line[..end]));
+            text.push_str(&format!("    {}{more}\n", escaped(&line[..end])));
         }
     }
     if !batch.is_empty() {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir_engine::{CallFailure, Processed, TestInstance};
+use weir_record::escape::escaped;
 use weir_record::{Batch, Record};
 
 use crate::limits::{TEST_CALL_BYTES, TEST_CALL_RECORDS};
@@ -162,7 +163,23 @@ pub fn value(record: Record<'_>) -> serde_json::Value {
     serde_json::from_str(&line).unwrap_or(serde_json::Value::String(line))
 }
 
-/// A record as indented JSON.
+/// A record as indented JSON, to be shown: nothing in it drives a terminal.
 pub fn pretty(record: Record<'_>) -> String {
-    format!("{:#}", value(record))
+    let json = format!("{:#}", value(record));
+    json.lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::samples;
+
+    #[test]
+    fn nothing_in_a_shown_record_drives_a_terminal() {
+        let mut records = Batch::new();
+        samples::read_json("{\"message\":\"a\u{9b}2Jb\u{202e}é\"}".as_bytes(), &mut records).unwrap();
+        let shown = pretty(records.record(0));
+        assert!(shown.contains("a\\x9b2Jb\\u{202e}é"), "{shown}");
+        assert!(shown.starts_with("{\n  "), "{shown}");
+    }
 }

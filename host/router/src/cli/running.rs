@@ -1,5 +1,6 @@
 //! The options that locate a running router, for the commands that ask one.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -21,7 +22,8 @@ pub struct RouterArgs {
     /// configuration].
     #[arg(long, visible_alias = "url", global = true, value_name = "ADDR", value_parser = Target::parse)]
     pub address: Option<Target>,
-    /// A token of the running router [default: the key in its data folder, for those who can read that].
+    /// A token of the running router [default: the key in its data folder, for those who can read that, if it is on
+    /// this machine].
     #[arg(long, global = true, value_name = "TOKEN", env = "WEIR_TOKEN", hide_env_values = true)]
     pub token: Option<Secret>,
     /// File with the certificates to trust [default: the router's in its data folder, and those that the system trusts].
@@ -88,15 +90,52 @@ impl RouterArgs {
             }
             false => None,
         };
-        let token = self.token.as_ref().map(|token| token.expose().to_owned());
-        let token = token.or_else(|| identity::existing_key(&settings.data));
-        Ok(RunningRouter { host, port, token, tls })
+        // An empty variable is like none.
+        let token = self.token.as_ref().map(|token| token.expose().to_owned()).filter(|token| !token.is_empty());
+        let own_key = || self.is_here(settings).then(|| identity::existing_key(&settings.data)).flatten();
+        Ok(RunningRouter { host, port, token: token.or_else(own_key), tls })
+    }
+
+    /// Whether the address is one of this machine. Others are not shown the key of the data folder: whoever has it may
+    /// do everything.
+    pub fn is_here(&self, settings: &Settings) -> bool {
+        let Some(Target { host, .. }) = &self.address else { return true };
+        let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        host.eq_ignore_ascii_case("localhost")
+            || ip.is_some_and(|ip| ip.is_loopback() || ip == settings.http.listen.ip())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    /// The token that is shown to the router at this address, if this one is given.
+    fn shown(settings: &Settings, address: Option<&str>, token: Option<&str>) -> Option<String> {
+        let address = address.map(|address| Target::parse(address).expect("an address"));
+        let args = RouterArgs { address, token: token.map(Secret::from), ca: None, client_certificate: None };
+        args.router(settings).expect("a router").token
+    }
+
+    #[test]
+    fn the_key_of_the_data_folder_is_shown_only_to_routers_on_this_machine() {
+        let data = tempfile::tempdir().expect("a folder");
+        let key = identity::replay_key(data.path()).expect("a key");
+        let mut settings = Settings::default_for(Path::new(""), &|_| None).expect("the defaults");
+        settings.data = data.path().to_owned();
+        settings.http.listen = "192.0.2.1:8080".parse().expect("an address");
+        for here in ["127.0.0.1:8080", "[::1]:8080", "localhost:8080", "192.0.2.1:8080"] {
+            assert_eq!(shown(&settings, Some(here), None).as_ref(), Some(&key), "{here}");
+        }
+        assert_eq!(shown(&settings, None, None).as_ref(), Some(&key));
+        assert_eq!(shown(&settings, None, Some("")), Some(key), "an empty token is none");
+        for elsewhere in ["http://logs.example.com", "192.0.2.2:8080", "http://localhost.example.com"] {
+            assert_eq!(shown(&settings, Some(elsewhere), None), None, "{elsewhere}");
+            assert_eq!(shown(&settings, Some(elsewhere), Some("t")).as_deref(), Some("t"), "{elsewhere}");
+        }
+    }
 
     #[test]
     fn a_router_has_an_address_or_a_name_with_or_without_a_scheme() {

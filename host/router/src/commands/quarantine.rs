@@ -5,6 +5,8 @@ mod delete;
 mod list;
 mod replay;
 
+use anyhow::ensure;
+
 use super::run;
 use crate::cli::{DataArgs, QuarantineCommand, RunArgs};
 use crate::config::Settings;
@@ -17,6 +19,11 @@ pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
         QuarantineCommand::Delete(args) => delete::run(&args),
         QuarantineCommand::Replay { stored, running } => {
             let settings = settings(&stored)?;
+            ensure!(
+                running.is_here(&settings),
+                "a replay shows the router the key of the data folder, which only a router on this machine may have; \
+                 give an address of this machine, such as 127.0.0.1:8080"
+            );
             replay::replay(&settings, &running.router(&settings)?)
         }
     }

@@ -1,9 +1,10 @@
 //! `weir tail`: records of the running router as they arrive, as the console sink shows them.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use anyhow::Context;
 use weir_ingest::client::{self, ClientError, RunningRouter};
 use weir_query::Query;
 use weir_record::time::now_ns;
@@ -27,9 +28,15 @@ pub fn run(args: &TailArgs) -> anyhow::Result<()> {
     loop {
         let path = path(args, &query, shown.last_id.as_deref());
         let ended = client::get_lines(&router, &path, |line| shown.line(line));
+        match shown.closed.take() {
+            // Nobody reads it any more.
+            Some(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Some(error) => return Err(error).context("can't write to standard output"),
+            None => {}
+        }
         was_connected |= ended.is_ok() || shown.last_id.is_some();
         match ended {
-            _ if shown.is_closed || !args.follow => return Ok(ended?),
+            _ if !args.follow => return Ok(ended?),
             Err(error @ (ClientError::Refused { .. } | ClientError::Request(_))) => return Err(error.into()),
             Err(error) if !was_connected => return Err(error.into()),
             _ => wait_for(&router),
@@ -72,8 +79,8 @@ struct Shown {
     last_id: Option<String>,
     /// The event that the next data belongs to; empty for a record.
     event: String,
-    /// Nobody reads standard output any more.
-    is_closed: bool,
+    /// Why standard output takes nothing more.
+    closed: Option<io::Error>,
 }
 
 impl Shown {
@@ -83,7 +90,7 @@ impl Shown {
             true => ConsoleStyle::json(),
             false => ConsoleStyle::human(weir_terminal::colours(), clock),
         };
-        Self { style, aliases: Aliases::none(), last_id: None, event: String::new(), is_closed: false }
+        Self { style, aliases: Aliases::none(), last_id: None, event: String::new(), closed: None }
     }
 
     /// Takes a line of the stream.
@@ -123,8 +130,8 @@ impl Shown {
         let mut out = Vec::new();
         self.style.push(batch.record(0), &mut out);
         let written = io::stdout().lock().write_all(&out).and_then(|()| io::stdout().flush());
-        self.is_closed = written.is_err();
-        if self.is_closed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.closed = written.err();
+        if self.closed.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

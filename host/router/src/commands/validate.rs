@@ -34,7 +34,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     }
     let filters = weir_terminal::count(settings.filters.len() as u64, "filter", "filters");
     let sinks = weir_terminal::count(settings.sinks.len() as u64, "sink", "sinks");
-    println!("{} is valid: {filters}, {sinks}", file.display());
+    weir_terminal::text(&format!("{} is valid: {filters}, {sinks}\n", file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -51,6 +51,11 @@ impl QuarantineEntry {
         Some(weir_record::Record::new(record).source())
     }
 
+    /// Whether it contains a complete record.
+    pub fn can_replay(&self) -> bool {
+        self.record.is_some() && !self.raw
+    }
+
     /// Size of the kept record.
     pub fn size_bytes(&self) -> u64 {
         self.record.as_ref().map_or(0, |record| record.len() as u64)

@@ -1,7 +1,7 @@
 //! Reads the quarantine, for `weir quarantine list` and `replay`, while a router may be writing to it.
 //!
-//! The file `NAME.replayed` contains the number of bytes of a file that were replayed. Files are never rewritten,
-//! except for deleted entries (`delete.rs`).
+//! The file `NAME.replayed` contains the number of bytes of a file up to which all records were replayed; entries
+//! without a complete record stay. Files are never rewritten, except for deleted entries (`delete.rs`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,15 +50,15 @@ pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
     Ok(files)
 }
 
-/// The entries of a file that have not been replayed.
+/// The entries of a file that have not been replayed, or can't be.
 pub fn entries(file: &Path, keys: &Keys) -> io::Result<Vec<Found>> {
     let bytes = std::fs::read(file)?;
     let replayed = replayed(file);
-    let whole = Slot::all(&bytes, keys)?.filter(|slot| slot.end as u64 > replayed);
-    Ok(whole.filter_map(|slot| Some(Found { entry: slot.entry?, end: slot.end as u64 })).collect())
+    let whole = Slot::all(&bytes, keys)?.filter_map(|slot| Some(Found { entry: slot.entry?, end: slot.end as u64 }));
+    Ok(whole.filter(|found| found.end > replayed || !found.entry.can_replay()).collect())
 }
 
-/// Records that everything up to `end` was replayed.
+/// Records that everything up to `end` was replayed that can be.
 pub fn mark_replayed(file: &Path, end: u64) -> io::Result<()> {
     replace_file(&file.with_extension(REPLAYED), end.to_string().as_bytes())
 }

@@ -36,6 +36,18 @@ async fn missing_permissions_are_reported_without_secrets() {
     started(&json!({ "url": nats.url(), "token": "sesame", "stream": "LOGS", "create_stream": true })).await;
 }
 
+#[tokio::test]
+async fn user_password_and_token_in_a_url_may_have_any_characters() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start_with(folder.path(), "authorization { user: \"a b\", password: \"c2V|jc@mV0==\" }");
+    let url = nats.url().replace("nats://", "nats://a%20b:c2V|jc%40mV0==@");
+    started(&json!({ "url": url, "stream": "LOGS", "create_stream": true })).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start_with(folder.path(), "authorization { token: \"sesame==\" }");
+    let url = nats.url().replace("nats://", "nats://sesame==@");
+    started(&json!({ "url": url, "stream": "LOGS", "create_stream": true })).await;
+}
+
 /// The result with these `tls` options: all records accepted, or the error.
 async fn over_tls(nats: &Nats, tls: Value) -> Result<(), String> {
     let mut options = options_for(nats);

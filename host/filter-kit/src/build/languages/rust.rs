@@ -84,7 +84,7 @@ const PROFILE: &str = "wasm";
 
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     let project = Project::read(&manifest.folder)?;
-    let toolchain = Toolchain::find()?;
+    let toolchain = Toolchain::find(&project.folder)?;
     compile(&toolchain, &project)
 }
 

@@ -56,7 +56,8 @@ pub struct Output {
 
 impl Output {
     /// Reads it to its end, or until nobody reads what is passed through: then the application gets SIGPIPE at its next
-    /// write, as if it had been started directly.
+    /// write, as if it had been started directly. What can't be passed through for another reason, such as a full disk,
+    /// is only missing there.
     pub fn read(mut self) {
         let (mut lines, mut buffer) = (Lines::default(), vec![0; limits::EXEC_CHUNK_BYTES]);
         let (queue, stream) = (&self.queue, self.stream);
@@ -75,7 +76,7 @@ impl Output {
                 }
             };
             let Ok(()) = lines.push(&buffer[..length], &mut keep);
-            if self.passes && stream.pass(&buffer[..length]).is_err() {
+            if self.passes && stream.pass(&buffer[..length]).is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
                 break;
             }
         }

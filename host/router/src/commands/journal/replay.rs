@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_journal::{Disk, Entry, Journal, Keys, OpenError, inspect};
 use weir_query::{Query, moment};
+use weir_record::escape::escaped;
 use weir_record::{Batch, time};
 use weir_sinks::{BuildContext, Indexes, Kind, Reach, Replay, Replayed, Selected, SinkError};
 
@@ -241,16 +242,17 @@ impl ReplayRun<'_> {
                 SinkError::Later(_, wait) => *wait,
                 _ => Duration::from_secs(1 << attempt.min(5)),
             };
+            // It may repeat what a server has answered.
+            let said = failed.to_string();
+            let said = escaped(&said);
             if !failed.is_temporary() || attempt + 1 == limits::REPLAY_ATTEMPTS {
                 self.bar.abandon();
                 let taken = self.taken;
-                return Err(failed).with_context(|| {
-                    format!("{taken} records were delivered; fix the cause, then continue with --from {first}")
-                });
+                bail!("{taken} records were delivered; fix the cause, then continue with --from {first}: {said}");
             }
-            self.bar.println(format!("{failed}; retrying in {} s", wait.as_secs()));
+            self.bar.println(format!("{said}; retrying in {} s", wait.as_secs()));
             if self.bar.is_hidden() {
-                eprintln!("weir: {failed}; retrying in {} s", wait.as_secs());
+                eprintln!("weir: {said}; retrying in {} s", wait.as_secs());
             }
             std::thread::sleep(wait);
         }

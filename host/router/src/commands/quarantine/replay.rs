@@ -24,12 +24,14 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
     for file in files {
         let found = read::entries(&file.path, &folder.keys)?;
         let mut body = Vec::new();
-        let mut waiting = 0;
+        // The records in the body, and the end of the last one.
+        let (mut waiting, mut last) = (0, 0);
         for (number, Found { entry, end }) in found.iter().enumerate() {
             match &entry.record {
                 Some(record) if !entry.raw => {
                     body.extend_from_slice(record);
                     waiting += 1;
+                    last = *end;
                 }
                 _ => left += 1,
             }
@@ -55,8 +57,8 @@ pub fn replay(settings: &Settings, router: &RunningRouter) -> anyhow::Result<()>
                 }
                 sent += waiting;
                 waiting = 0;
+                read::mark_replayed(&file.path, last)?;
             }
-            read::mark_replayed(&file.path, *end)?;
         }
     }
     weir_terminal::text(&format!("{sent} records replayed through {router}\n"))?;
