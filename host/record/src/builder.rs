@@ -155,25 +155,27 @@ impl<'d> RecordBuilder<'d> {
         let read = token(value).map(|(first, _)| first);
         let start = self.aside.len();
         let span = Span { start, end: start + value.len() };
-        match (key, read) {
+        let displaced = match (key, read) {
             (b"routes", Some(Token::Array(_))) if self.defaults.keeps_routes && is_list_of_text(value) => return true,
             (b"metadata", Some(Token::Map(_))) => return true,
             (b"context", Some(Token::Map(_))) if self.defaults.context.is_empty() => return true,
-            (b"context", Some(Token::Map(_))) => self.context = Some(span),
+            (b"context", Some(Token::Map(_))) => {
+                self.context = Some(span);
+                None
+            }
             // Null has no information, so nothing is lost.
             (_, Some(Token::Nil)) => return false,
-            (b"routes", _) => self.displace("routes", span),
-            (b"metadata", _) => self.displace("metadata", span),
-            _ => self.displace("context", span),
+            (b"routes", _) => Some("routes"),
+            (b"metadata", _) => Some("metadata"),
+            _ => Some("context"),
+        };
+        if let Some(key) = displaced {
+            // Of several with the same key, the last counts.
+            self.displaced.retain(|(before, _)| *before != key);
+            self.displaced.push((key, span));
         }
         self.aside.extend_from_slice(value);
         false
-    }
-
-    /// Gives a value another name in the end. Of several with the same key, the last counts.
-    fn displace(&mut self, key: &'static str, value: Span) {
-        self.displaced.retain(|(before, _)| *before != key);
-        self.displaced.push((key, value));
     }
 
     /// Finishes the record and appends it to the batch in canonical form.
