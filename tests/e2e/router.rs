@@ -230,6 +230,12 @@ impl Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
+        // Why a test failed is often there. A second panic would end all tests.
+        if std::thread::panicking()
+            && let Ok(said) = self.said.lock()
+        {
+            eprintln!("the router at {} has said:\n{said}", self.url);
+        }
         // Both fail if it has ended already, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
