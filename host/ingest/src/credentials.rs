@@ -23,8 +23,8 @@ const DD_API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
 /// The parameter that has a ticket.
 const TICKET: &str = "ticket=";
 
-/// Who sent a request on a connection. A page of another origin must show something itself (`is_of_other_page`): its
-/// browser has shown a certificate to Weir for the pages that are Weir's.
+/// Who sent a request on a connection. A page of another origin must send a token of its own
+/// (`is_of_other_page`): the certificate of its browser is for Weir's own page.
 pub(crate) fn caller(
     access: &Access,
     parts: &Parts,

@@ -232,27 +232,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Delivery, Refusal};
-
-    struct UnusedIntake;
-
-    impl Intake for UnusedIntake {
-        fn submit(&self, _: Delivery) -> Result<(), Refusal> {
-            Err(Refusal::Busy("a test".into()))
-        }
-
-        fn ready(&self) -> Result<(), String> {
-            Ok(())
-        }
-
-        fn health(&self) -> serde_json::Value {
-            serde_json::Value::Null
-        }
-
-        fn metrics(&self) -> String {
-            String::new()
-        }
-    }
+    use crate::sockets::test_session::Confirming;
 
     /// A listener that fails for lack of file descriptors the first few times.
     struct FailingListener {
@@ -275,7 +255,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let endpoint =
-            Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(UnusedIntake), Requests::default(), address));
+            Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(Confirming), Requests::default(), address));
         (FailingListener { listener, failures, tries: AtomicUsize::new(0) }, endpoint)
     }
 

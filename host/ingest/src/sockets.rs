@@ -25,7 +25,7 @@ mod deliver;
 mod protocol;
 mod stream;
 #[cfg(test)]
-mod test_session;
+pub(crate) mod test_session;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Applies changes to the configuration and to modules while the router is running.
 //!
 //! A changed file and SIGHUP are handled in the same way: everything is read and prepared, and only if that succeeds,
-//! the changed parts are replaced. **An invalid configuration changes nothing.** If a part can't be replaced all
-//! the same, those before it stay replaced, which the log says. The next configuration is then applied even if it is the
-//! old one.
+//! the changed parts are replaced. **An invalid configuration changes nothing.** If a
+//! part can't be replaced even so, those before it stay replaced, and the log says so. The next configuration is then
+//! applied even if it is the old one.
 
 mod watch;
 

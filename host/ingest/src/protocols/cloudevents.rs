@@ -24,8 +24,8 @@
 //! `severitynumber`), otherwise `level` or `severity` in `data`. What is in `data` stays there, too.
 //!
 //! As the specification says, `specversion`, `id`, `source` and `type` are required. An event without them, or of a batch
-//! that can't be read as JSON, is set aside if there is a good one in the same request, otherwise the answer is 400. So it
-//! is if the events of a batch can't be told apart. After success, it is 204. A service that asks whether it may send
+//! that can't be read as JSON, is set aside if there is a good one in the same request. Otherwise, and if the events of a
+//! batch can't be told apart, the answer is 400. After success, it is 204. A service that asks whether it may send
 //! (`OPTIONS` with `WebHook-Request-Origin`) gets leave to.
 
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -8,7 +8,8 @@ use super::deliver::{Listener, Session};
 use super::{SocketOptions, SocketProtocol, Sockets};
 use crate::{Delivery, HttpOptions, Intake, ListenRules, Receipt, Refusal, Requests};
 
-struct Confirming;
+/// Takes everything, and confirms it at once.
+pub(crate) struct Confirming;
 
 impl Intake for Confirming {
     fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {

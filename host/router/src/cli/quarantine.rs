@@ -18,7 +18,7 @@ pub enum QuarantineCommand {
     /// Sends quarantined records through the running router again.
     #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
         Records that fail again are quarantined again. Entries that are not valid records are skipped. If a filter\n\
-        rejects records, it ends, and they stay.")]
+        rejects records, the replay stops, and these records stay.")]
     Replay {
         #[command(flatten)]
         stored: DataArgs,

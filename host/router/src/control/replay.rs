@@ -90,7 +90,7 @@ impl Control {
             }
             // Which of them it has is not known.
             Err(error) => {
-                let again = "what it has taken all the same arrives again with the next replay";
+                let again = "the records that it took before that arrive again with the next replay";
                 outcome.keep(group.places.len(), format!("sink `{sink}`: {error}; {again}"));
             }
         }

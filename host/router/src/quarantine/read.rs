@@ -58,7 +58,7 @@ pub fn entries(file: &Path, keys: &Keys) -> io::Result<Vec<Found>> {
     Ok(whole.filter(|found| found.end > replayed || !found.entry.can_replay()).collect())
 }
 
-/// Records that everything up to `end` was replayed that can be.
+/// Records that all entries up to `end` that can be replayed have been.
 pub fn mark_replayed(file: &Path, end: u64) -> io::Result<()> {
     replace_file(&file.with_extension(REPLAYED), end.to_string().as_bytes())
 }
