@@ -2,9 +2,15 @@
 //!
 //! Each round runs both and gives a ratio of each figure; who is first changes with the round. A difference shows if the
 //! ratios of nearly all rounds are on one side of 1.
+//!
+//! Every run is one of a fresh copy: how a file came into the system's cache decides how its pages lie in memory, and one
+//! copy of a binary took up to a tenth more CPU than others of the same.
 
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
+
+use anyhow::Context;
 
 use crate::cases::Case;
 use crate::table::Run;
@@ -26,8 +32,8 @@ const FIGURES: [Figure; 5] = [
 
 /// Runs the cases and reports the ratios.
 pub fn report(args: &BenchArgs, cases: &[&'static Case], other: &Path) -> anyhow::Result<String> {
-    // Each run has a working folder of its own.
-    let contenders = [Contender::Weir, Contender::Other(other.canonicalize()?)];
+    let binaries = [std::env::current_exe()?, other.to_path_buf()];
+    let copies = crate::folder(args)?;
     let mut text = String::new();
     for case in cases {
         let mut runs = [Vec::new(), Vec::new()];
@@ -35,7 +41,11 @@ pub fn report(args: &BenchArgs, cases: &[&'static Case], other: &Path) -> anyhow
             eprintln!("{} · round {} of {}", case.name, number + 1, args.runs);
             let first = number as usize % 2;
             for which in [first, 1 - first] {
-                runs[which].push(measure(case, &contenders[which], args)?);
+                let copy = copies.path().join(format!("weir-{which}"));
+                fs::copy(&binaries[which], &copy)
+                    .with_context(|| format!("can't copy `{}`", binaries[which].display()))?;
+                runs[which].push(measure(case, &Contender::Other(copy.clone()), args)?);
+                fs::remove_file(copy)?;
             }
         }
         text += &table(case, other, &runs);

@@ -1,29 +1,63 @@
 //! Texts that the JSON of every matching record contains, so that a store of JSON lines parses few of them.
 //!
 //! Every test of a query contributes what [`write_json_value`] certainly writes for a value that passes: a piece of the
-//! text without characters that JSON escapes, the digits of a number, the name of a field. Of tests that must all pass,
-//! the one whose texts are likely to be the rarest is used.
+//! text without characters that JSON escapes, the digits of a number, the name of a field, also with the numbers that may
+//! follow it. Of tests that must all pass, the one whose texts are likely to be the rarest is used.
 
 use weir_record::{Level, Value, write_json_value};
 
 use crate::Query;
 use crate::expression::{Expression, Number, Relation, Scalar, Test};
 use crate::pattern::{Form, Pattern};
-use crate::sql::{may_be_of, required};
+use crate::sql::{around, may_be_of, required};
 
 /// More alternatives find too much to be worth it.
 const MAX_LITERALS: usize = 32;
 /// Shorter texts, in bytes, are in almost every line.
 const MIN_BYTES: usize = 2;
+/// Longer numbers are not read, in bytes.
+const MAX_NUMBER_BYTES: usize = 40;
 /// Beyond this, the integers that are floats are no longer written with all their digits.
 const MAX_PLAIN_INTEGER: i64 = 1_000_000_000_000_000;
 
 /// A text in JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Literal {
     pub text: String,
     /// It is there in any case, as regular expressions ignore it.
     pub any_case: bool,
+    /// What a number that follows must be like.
+    pub number: Option<NumberTest>,
+}
+
+/// A comparison of a number in JSON.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NumberTest {
+    relation: Relation,
+    number: f64,
+}
+
+impl NumberTest {
+    /// False if the value that begins here is a number that doesn't pass.
+    pub fn may_pass(&self, json: &[u8]) -> bool {
+        let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let json = &json[..json.len().min(MAX_NUMBER_BYTES)];
+        let len = json.iter().take_while(|byte| is_part(byte)).count();
+        let number = std::str::from_utf8(&json[..len]).ok().and_then(|text| text.parse::<f64>().ok());
+        // What an integer loses when it becomes a float doesn't matter.
+        let (least, most) = around(self.number);
+        number.filter(|_| len < MAX_NUMBER_BYTES).is_none_or(|number| match self.relation {
+            Relation::Less | Relation::AtMost => number <= most,
+            Relation::Greater | Relation::AtLeast => number >= least,
+            Relation::Equal => true,
+        })
+    }
+}
+
+impl Literal {
+    fn of(text: impl Into<String>, any_case: bool) -> Literal {
+        Literal { text: text.into(), any_case, number: None }
+    }
 }
 
 /// Texts of which a record contains one, and how rare they probably are.
@@ -68,14 +102,23 @@ pub(crate) fn in_field(path: &str, test: &Test) -> Option<Vec<Literal>> {
     of_field(path, test).map(|found| found.literals)
 }
 
+/// Like [`Query::json_literals`], for a pattern in any text.
+pub(crate) fn of_text(pattern: &Pattern) -> Option<Vec<Literal>> {
+    of_pattern(pattern).map(|found| found.literals)
+}
+
 fn of_field(path: &str, test: &Test) -> Option<Requirement> {
-    let [value, name] = [of_value(path, test), of_name(path)];
+    let [value, mut name] = [of_value(path, test), of_name(path)];
+    if let (Some(name), Test::Number(relation, number)) = (&mut name, test) {
+        let number = NumberTest { relation: *relation, number: *number };
+        name.literals.iter_mut().for_each(|literal| literal.number = Some(number));
+    }
     value.into_iter().chain(name).max_by_key(|found| found.rarity)
 }
 
 fn of_level(relation: Relation, level: Level) -> Requirement {
     let passing = Level::ALL.into_iter().filter(|found| relation.holds(found.cmp(&level)));
-    let literals = passing.map(|level| Literal { text: format!("\"{level}\""), any_case: false }).collect();
+    let literals = passing.map(|level| Literal::of(format!("\"{level}\""), false)).collect();
     Requirement { literals, rarity: MIN_BYTES }
 }
 
@@ -88,7 +131,7 @@ fn of_name(path: &str) -> Option<Requirement> {
     if !is_plain || matches!(path, "timestamp" | "level" | "source" | "message") {
         return None;
     }
-    let literal = Literal { text: format!("{key}\":"), any_case: false };
+    let literal = Literal::of(format!("{key}\":"), false);
     // A name is mostly less rare than a value.
     Some(Requirement { rarity: MIN_BYTES + 1, literals: vec![literal] })
 }
@@ -112,7 +155,7 @@ fn of_pattern(pattern: &Pattern) -> Option<Requirement> {
         Form::Regex { source } => (vec![required(source)?], source.contains("(?")),
     };
     let text = pieces.into_iter().filter_map(longest_plain).max_by_key(|piece| piece.len())?;
-    Some(Requirement { rarity: text.len(), literals: vec![Literal { text: text.to_owned(), any_case }] })
+    Some(Requirement { rarity: text.len(), literals: vec![Literal::of(text, any_case)] })
 }
 
 /// The longest piece that JSON doesn't escape.
@@ -140,7 +183,7 @@ fn of_scalar(scalar: &Scalar) -> Option<Requirement> {
         }
     }
     let rarity = least.first().map_or(0, String::len);
-    let literals = least.into_iter().map(|text| Literal { text, any_case: false }).collect();
+    let literals = least.into_iter().map(|text| Literal::of(text, false)).collect();
     Some(Requirement { literals, rarity })
 }
 
@@ -188,6 +231,26 @@ mod tests {
         assert_eq!(literals("conn*refused"), one("refused", true));
         assert_eq!(literals("\"say \\\"hello\\\"\""), one("hello", true));
         assert_eq!(literals("one OR two").map(|found| found.len()), Some(2));
+    }
+
+    #[test]
+    fn a_number_that_follows_a_name_is_compared() {
+        let literals = |text: &str| Query::parse(text, 0).expect("a query").json_literals().expect("has literals");
+        let passes = |text: &str, json: &str| literals(text)[0].number.expect("compares").may_pass(json.as_bytes());
+        for (query, passing, failing) in [
+            ("took>250", ["251,", "250.5}", "1e3"], ["249", "-300.5", "2.4e2"]),
+            ("took>=250", ["250}", "25e1", "9999999999999999"], ["249.9", "-0", "1"]),
+            ("a.took<-1.5", ["-2", "-1.6}", "-1e300"], ["-1", "0", "3.5"]),
+            ("took<=9007199254740993", ["9007199254740993", "0", "-1"], ["9007199254999999", "1e20", "9.1e15"]),
+        ] {
+            passing.iter().for_each(|json| assert!(passes(query, json), "{query}: {json}"));
+            failing.iter().for_each(|json| assert!(!passes(query, json), "{query}: {json}"));
+        }
+        // No number, or none that is read.
+        for json in ["\"7\"", "[1,300]", "null", "{", "", " 7", &"7".repeat(50), "1-2"] {
+            assert!(passes("took>250", json) && passes("took<250", json), "{json}");
+        }
+        assert_eq!(literals("took:5")[0].number, None);
     }
 
     #[test]

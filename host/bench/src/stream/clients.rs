@@ -1,8 +1,8 @@
 //! The thousand clients: what they read, and what each of them got.
 //!
-//! All of them are in this process, on a thread of the lowest priority, because they would otherwise take the processor
-//! from the router that is measured. For the same reason, they only count: a line is recognised by how it begins, and
-//! all clients read into the same buffer.
+//! All of them are in this process, on a thread that runs only while nothing else wants its core, because they would
+//! otherwise take the processor from the router that is measured. For the same reason, they only count: a line is
+//! recognised by how it begins, and all clients read into the same buffer.
 
 use std::cell::RefCell;
 use std::io::{BufRead, ErrorKind};
@@ -15,6 +15,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -80,7 +84,9 @@ impl Clients {
             // Its folder there, which other threads can read, too.
             let task = std::fs::read_link("/proc/thread-self")?;
             // At normal priority, the result would say more about this process.
-            let _ = rustix::process::nice(19);
+            let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let lowered = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+            lowered.map_err(std::io::Error::other)?;
             let _ = sender.send(task);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             LocalSet::new().block_on(&runtime, run(address, started, signalled));

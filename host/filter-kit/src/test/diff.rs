@@ -1,6 +1,6 @@
 //! Shows the effect of a filter on a record as a diff.
 
-use similar::{ChangeTag, TextDiff};
+use similar::{Algorithm, ChangeTag, capture_diff_slices};
 
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
@@ -8,15 +8,17 @@ const PLAIN: &str = "\x1b[0m";
 
 /// Diffs the lines of `before` with those of every record in `after`.
 pub fn render(before: &str, after: &[String], colours: bool) -> String {
-    let after = after.join("\n");
+    let before: Vec<&str> = before.lines().collect();
+    let after: Vec<&str> = after.iter().flat_map(|record| record.lines()).collect();
+    let changes = capture_diff_slices(Algorithm::Myers, &before, &after);
     let mut text = String::new();
-    for change in TextDiff::from_lines(before, &after).iter_all_changes() {
+    for change in changes.iter().flat_map(|change| change.iter_changes(&before, &after)) {
         let (sign, colour) = match change.tag() {
             ChangeTag::Delete => ('-', RED),
             ChangeTag::Insert => ('+', GREEN),
             ChangeTag::Equal => (' ', ""),
         };
-        let line = change.value().trim_end_matches('\n');
+        let line = change.value();
         match colours && !colour.is_empty() {
             true => text.push_str(&format!("  {colour}{sign} {line}{PLAIN}\n")),
             false => text.push_str(&format!("  {sign} {line}\n")),

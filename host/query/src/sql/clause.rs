@@ -111,15 +111,17 @@ impl Clause {
         Clause { sql, ..self }
     }
 
-    /// With PostgreSQL's placeholders.
+    /// With PostgreSQL's placeholders. `??` is an operator that is one question mark.
     pub(super) fn numbered(self) -> Clause {
         let mut sql = String::with_capacity(self.sql.len() + 2 * self.parameters.len());
-        for (at, part) in self.sql.split('?').enumerate() {
-            if at > 0 {
-                sql.push('$');
-                sql.push_str(&at.to_string());
+        let (mut chars, mut number) = (self.sql.chars().peekable(), 0);
+        while let Some(c) = chars.next() {
+            if c != '?' || chars.next_if_eq(&'?').is_some() {
+                sql.push(c);
+            } else {
+                number += 1;
+                sql.push_str(&format!("${number}"));
             }
-            sql.push_str(part);
         }
         Clause { sql, ..self }
     }

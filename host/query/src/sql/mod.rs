@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | the clause of a whole query: `AND`, `OR`, `NOT` |
 //! | `clause.rs` | pieces of SQL with their parameters |
-//! | `literal.rs` | the text that a pattern needs, as a `LIKE` or `GLOB` pattern |
+//! | `literal.rs` | the text that a pattern needs, as a `LIKE` pattern |
 //! | `sqlite.rs` | tests of single fields in SQLite |
 //! | `words.rs` | the expression for SQLite's search index |
 //! | `postgres.rs` | tests of single fields in PostgreSQL |
@@ -32,6 +32,7 @@ pub use self::known::Known;
 pub(crate) use self::literal::{may_be_of, required};
 pub use self::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS};
 pub use self::postgres_index::{Indexes, WORDS};
+pub(crate) use self::sqlite::around;
 pub use self::words::{Words, folds_alike, key_bit};
 use crate::Query;
 use crate::expression::{Expression, Test};

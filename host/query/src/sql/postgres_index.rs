@@ -1,5 +1,6 @@
-//! What the search indexes of a PostgreSQL table can find: rows whose message has certain words, and rows with a value
-//! in a field. A condition here selects every row that the query matches, and more.
+//! What the search indexes of a PostgreSQL table can find: rows whose message has certain words or parts of words, rows
+//! with a value in a field, and rows that have a field. A condition here selects every row that the query matches, and
+//! more.
 //!
 //! **A word of the index is a run of ASCII letters, digits and `_` in the message**, in lower case. Everything else
 //! separates words, in the message as in the query. If a query asks for a text, each run in it that the text bounds on
@@ -13,7 +14,7 @@ use std::borrow::Cow;
 use weir_record::{Value, path};
 
 use super::clause::{Clause, Parameter};
-use super::literal::required;
+use super::literal::{like, required};
 use super::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS, equal_values, json, same_in_any_case};
 use crate::expression::{Expression, Test};
 use crate::pattern::Form;
@@ -25,14 +26,20 @@ pub const WORDS: &str = "(regexp_split_to_array(replace(replace(lower(message CO
 const WORD_CHARS: usize = 64;
 /// Looking up more words of one text makes nothing faster.
 const MAX_WORDS: usize = 16;
+/// `pg_trgm` finds a text by each three of its letters and digits in a row.
+const TRIGRAM: usize = 3;
 
 /// The search indexes that a table has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Indexes {
     /// Of [`WORDS`].
     pub words: bool,
-    /// Of `extra_data`.
-    pub fields: bool,
+    /// Of three characters in a row in the message.
+    pub trigrams: bool,
+    /// Of the values in `extra_data`.
+    pub values: bool,
+    /// Of the keys in `extra_data`.
+    pub keys: bool,
 }
 
 /// A condition that the indexes can look up.
@@ -55,16 +62,18 @@ pub(super) fn condition(expression: &Expression, indexes: Indexes) -> Option<Cla
 fn field(path: &str, test: &Test, indexes: Indexes) -> Option<Clause> {
     let keys: Vec<_> = path::keys(path).collect();
     match (keys[0].as_ref(), keys.len()) {
-        ("message", 1) if indexes.words => words_of(test).and_then(having),
+        ("message", 1) => {
+            let words = || words_of(test).filter(|_| indexes.words).and_then(having);
+            words().or_else(|| part_of(test).filter(|_| indexes.trigrams))
+        }
         ("message" | "source" | "level" | "timestamp", _) => None,
-        _ if !indexes.fields => None,
         // Its column has an index of its own.
         ("hostname", 1) => {
             let column = Clause::exact("hostname = ?", vec![Parameter::Text(value_of(test)?.to_owned())]);
-            Some(Clause::any([column, in_json(&keys, test)?].into_iter()))
+            Some(Clause::any([column, in_json(&keys, test, indexes)?].into_iter()))
         }
         (column, 1) if TEXT_COLUMNS.contains(&column) || INTEGER_COLUMNS.contains(&column) => None,
-        _ => in_json(&keys, test),
+        _ => in_json(&keys, test, indexes),
     }
 }
 
@@ -104,6 +113,14 @@ fn words(text: &str, is_wildcard: impl Fn(char) -> bool, is_bounded: bool) -> Ve
     words
 }
 
+/// Messages with a part that the pattern needs.
+fn part_of(test: &Test) -> Option<Clause> {
+    let Test::Matches(pattern) = test else { return None };
+    let part = like(pattern)?;
+    let has_trigram = part.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= TRIGRAM);
+    has_trigram.then(|| Clause::superset("message ILIKE ?", vec![Parameter::Text(part)]))
+}
+
 /// The text that a value is equal to, unless it may be in another case.
 fn value_of(test: &Test) -> Option<&str> {
     match test {
@@ -115,14 +132,22 @@ fn value_of(test: &Test) -> Option<&str> {
 }
 
 /// A value in `extra_data`, or in a list there: in JSON paths, the test of a list is that of its items.
-fn in_json(keys: &[Cow<'_, str>], test: &Test) -> Option<Clause> {
+fn in_json(keys: &[Cow<'_, str>], test: &Test, indexes: Indexes) -> Option<Clause> {
     // A key that is a number may be the index of a list, which the index does not have.
     if keys.iter().any(|key| key.contains('\0')) || keys[1..].iter().any(|key| key.parse::<usize>().is_ok()) {
         return None;
     }
+    let values = match test {
+        // The index finds keys on the top level only.
+        Test::Exists if indexes.keys => {
+            return Some(Clause::superset("extra_data ?? ?", vec![Parameter::Text(keys[0].to_string())]));
+        }
+        _ if indexes.values => equal_values(value_of(test)?)?,
+        _ => return None,
+    };
     let mut path = String::from("$");
     keys.iter().for_each(|key| path.push_str(&format!(".{}", json(Value::Str(key)))));
-    let tests: Vec<_> = equal_values(value_of(test)?)?.iter().map(|value| format!("{path} == {value}")).collect();
+    let tests: Vec<_> = values.iter().map(|value| format!("{path} == {value}")).collect();
     Some(Clause::superset("extra_data @@ ?::jsonpath", vec![Parameter::Text(tests.join(" || "))]))
 }
 
@@ -131,9 +156,16 @@ mod tests {
     use super::*;
     use crate::Query;
 
+    /// Those that a sink creates.
+    const DEFAULT: Indexes = Indexes { words: true, trigrams: false, values: true, keys: false };
+
     fn found(text: &str) -> Option<(String, Vec<String>)> {
+        found_by(DEFAULT, text)
+    }
+
+    fn found_by(indexes: Indexes, text: &str) -> Option<(String, Vec<String>)> {
         let query = Query::parse(text, 0).expect("a query");
-        let found = condition(&query.0, Indexes { words: true, fields: true })?;
+        let found = condition(&query.0, indexes)?;
         let shown = |parameter| match parameter {
             Parameter::Text(text) => text,
             other => panic!("{other:?}"),
@@ -183,6 +215,20 @@ mod tests {
             ["id:aB", "a.0=x", "x=1.5", "x=18446744073709551615", "x>5", "x:*", "lineno=5", "NOT x=a", "*:x", ""]
         {
             assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_of_words_and_keys_are_looked_up_if_there_are_indexes_for_them() {
+        let all = Indexes { trigrams: true, keys: true, ..DEFAULT };
+        let part = |like: &str| one("message ILIKE ?", like);
+        assert_eq!(found_by(all, "message~\"user47\\d@\""), part("%u_er47%"));
+        assert_eq!(found_by(all, "reconn*"), part("%reconn%"));
+        assert_eq!(found_by(all, "*out"), part("%out%"));
+        assert_eq!(found_by(all, "conn*refused-now"), one("words @> ?", "{now}"), "a whole word is looked up sooner");
+        assert_eq!(found_by(all, "a.b:*"), one("extra_data ?? ?", "a"));
+        for text in ["sky*", "message~\"a.b.c\"", "a.0:*", "hostname:*", "took>5"] {
+            assert_eq!(found_by(all, text), None, "{text}");
         }
     }
 

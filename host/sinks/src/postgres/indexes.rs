@@ -1,5 +1,6 @@
 //! The search indexes of the default table: words of messages, and values of fields. Searches use them if they are
-//! there, whoever made them, and never depend on them.
+//! there, whoever made them, and never depend on them. They also use indexes of trigrams and of keys, which cost so much
+//! more that Weir does not make them.
 
 use sqlx::PgConnection;
 use weir_query::sql::{Indexes, WORDS};
@@ -36,12 +37,21 @@ pub async fn known(connection: &mut PgConnection, table: &str) -> Result<Option<
     let bytes: Option<i64> = sqlx::query_scalar(sql).bind(table).fetch_optional(&mut *connection).await?;
     let Some(bytes) = bytes else { return Ok(None) };
     // An index of a partitioned table is valid when all partitions have it.
-    let sql = "SELECT pg_get_indexdef(i.indexrelid, key, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-               JOIN pg_am a ON a.oid = c.relam CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS key \
+    let sql = "SELECT pg_get_indexdef(i.indexrelid, key, true), o.opcname::text \
+               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam \
+               CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS key \
+               JOIN pg_opclass o ON o.oid = i.indclass[key - 1] \
                WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND i.indpred IS NULL AND a.amname = 'gin'";
-    let keys: Vec<String> = sqlx::query_scalar(sql).bind(table).fetch_all(connection).await?;
-    let has = |wanted: &str| keys.iter().any(|key| plain(key) == plain(wanted));
-    let indexes = Indexes { words: has(WORDS), fields: has("extra_data") };
+    let keys: Vec<(String, String)> = sqlx::query_as(sql).bind(table).fetch_all(connection).await?;
+    let has = |wanted: &str, classes: &[&str]| {
+        keys.iter().any(|(key, class)| plain(key) == plain(wanted) && classes.contains(&class.as_str()))
+    };
+    let indexes = Indexes {
+        words: has(WORDS, &["array_ops"]),
+        trigrams: has("message", &["gin_trgm_ops"]),
+        values: has("extra_data", &["jsonb_path_ops", "jsonb_ops"]),
+        keys: has("extra_data", &["jsonb_ops"]),
+    };
     Ok(Some(Known { indexes, rows: bytes / ROW_BYTES }))
 }
 

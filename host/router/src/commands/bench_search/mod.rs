@@ -132,10 +132,32 @@ impl Bench {
         }
         self.table(&questions, &columns, &mut text)?;
         for (kind, sink) in self.kinds().into_iter().zip(&mut sinks) {
-            let rates = writing::while_searched(self, kind, &mut **sink, count).await?;
+            let mut sequence = count.div_ceil(data::BATCH);
+            let rates = writing::while_searched(self, kind, &mut **sink, &mut sequence).await?;
             let _ = writeln!(text, "{kind} writes {rates}");
+            if kind == "postgres" {
+                self.with_more_indexes(&questions, &mut text).await?;
+                let rates = writing::while_searched(self, kind, &mut **sink, &mut sequence).await?;
+                let _ = writeln!(text, "with them, {kind} writes {rates}");
+            }
         }
         Ok(text)
+    }
+
+    /// The queries for which Postgres needs indexes that a sink does not create.
+    async fn with_more_indexes(&self, questions: &[Question], text: &mut String) -> anyhow::Result<()> {
+        let since = Instant::now();
+        tools::add_indexes(self.postgres.as_deref().unwrap_or_default())?;
+        let _ = write!(text, "indexes of trigrams and of keys, created in {} s", since.elapsed().as_secs());
+        let search = self.search("postgres")?;
+        for Question { name, query, .. } in
+            questions.iter().filter(|question| ["regex", "exists"].contains(&question.name))
+        {
+            let found = measure(&*search, &Query::parse(query, None)?).await?;
+            let _ = write!(text, "; {name} {}", found.times());
+        }
+        text.push('\n');
+        Ok(())
     }
 
     /// Opens the search of a sink, as a process does that has not searched it yet, and takes the time of its first

@@ -15,6 +15,18 @@ pub const POSTGRES_TABLE: &str = "weir_bench_search";
 const RUNS: usize = 3;
 const RUNS_TIME: Duration = Duration::from_secs(5);
 
+/// Adds the indexes that a sink does not create.
+pub fn add_indexes(url: &str) -> anyhow::Result<()> {
+    let sql = format!(
+        "CREATE EXTENSION IF NOT EXISTS pg_trgm;
+         CREATE INDEX ON {POSTGRES_TABLE} USING gin (message gin_trgm_ops);
+         CREATE INDEX ON {POSTGRES_TABLE} USING gin (extra_data)"
+    );
+    let ran = Command::new("psql").args(["-q", "-c", &sql, url]).status().context("can't run psql")?;
+    anyhow::ensure!(ran.success(), "psql failed");
+    Ok(())
+}
+
 /// A question to each program.
 pub struct Commands {
     /// For a shell, in the folder with `logs`.

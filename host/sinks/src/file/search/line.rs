@@ -8,6 +8,7 @@ use std::ops::Range;
 use memchr::{memchr, memmem, memrchr};
 use regex::bytes::{Regex, RegexBuilder};
 use weir_query::Query;
+use weir_query::literals::NumberTest;
 use weir_record::{Aliases, Batch, Defaults, Level, Record, read_json_up_to, time};
 
 use crate::limits;
@@ -20,8 +21,8 @@ pub enum Prefilter {
     /// All of them can.
     All,
     None,
-    /// Those with this text.
-    Text(Box<memmem::Finder<'static>>),
+    /// Those with this text, before a value that may pass.
+    Text(Box<memmem::Finder<'static>>, Option<NumberTest>),
     /// Those with one of several texts, some of them in any case.
     Texts(Regex),
 }
@@ -31,7 +32,9 @@ impl Prefilter {
         let Some(literals) = query.json_literals() else { return Prefilter::All };
         match &literals[..] {
             [] => Prefilter::None,
-            [one] if !one.any_case => Prefilter::Text(Box::new(memmem::Finder::new(&one.text).into_owned())),
+            [one] if !one.any_case => {
+                Prefilter::Text(Box::new(memmem::Finder::new(&one.text).into_owned()), one.number)
+            }
             several => {
                 let alternatives: Vec<String> = several
                     .iter()
@@ -51,7 +54,11 @@ impl Prefilter {
             let found = match self {
                 Prefilter::All => Some(at),
                 Prefilter::None => None,
-                Prefilter::Text(finder) => finder.find(&block[at..]).map(|found| at + found),
+                Prefilter::Text(finder, number) => {
+                    let text = finder.needle().len();
+                    let mut found = finder.find_iter(&block[at..]).map(|found| at + found);
+                    found.find(|found| number.is_none_or(|number| number.may_pass(&block[found + text..])))
+                }
                 Prefilter::Texts(regex) => regex.find_at(block, at).map(|found| found.start()),
             };
             let Some(found) = found else { return };
@@ -150,6 +157,16 @@ mod tests {
 
     use super::*;
     use crate::testing::record;
+
+    #[test]
+    fn a_line_is_skipped_if_none_of_its_numbers_passes() {
+        let block = b"{\"took\":1}\n{\"a\":{\"took\":3},\"took\":300}\n{\"took\":\"300\"}\n{\"took\":-2}\n{\"took\":";
+        let query = Query::parse("took>250", None).expect("a query");
+        let mut lines = Vec::new();
+        Prefilter::new(&query).lines(block, &mut lines);
+        let found: Vec<&[u8]> = lines.into_iter().map(|line| &block[line]).collect();
+        assert_eq!(found, [&b"{\"a\":{\"took\":3},\"took\":300}"[..], b"{\"took\":\"300\"}", b"{\"took\":"]);
+    }
 
     #[test]
     fn a_record_of_the_largest_size_is_read_back_whatever_it_consists_of() {

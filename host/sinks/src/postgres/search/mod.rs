@@ -58,6 +58,12 @@ pub(super) struct PostgresSearch {
     known: Mutex<Option<(Instant, Known)>>,
 }
 
+/// Asks for the number of the server's process. While a sink writes to the database, the search has to do with that one
+/// process, so that it takes no more than one processor from it.
+const BEGIN: &str = "SELECT pg_backend_pid(), set_config(name, CASE WHEN EXISTS (
+    SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY %'
+  ) THEN '0' ELSE reset_val END, FALSE) FROM pg_settings WHERE name = 'max_parallel_workers_per_gather'";
+
 /// A connection in use.
 struct Session {
     connection: Option<PoolConnection<Postgres>>,
@@ -121,8 +127,8 @@ impl PostgresSearch {
                 .connect_lazy_with(self.connecting.clone())
         });
         let mut connection = pool.acquire().await.map_err(|error| self.fault(&error))?;
-        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await;
-        let pid = pid.map_err(|error| self.fault(&error))?;
+        let begun = sqlx::query_as(BEGIN).fetch_one(&mut *connection).await;
+        let (pid, _): (i32, String) = begun.map_err(|error| self.fault(&error))?;
         let mut session = Session { connection: Some(connection), known: Known::default(), pid, pool: pool.clone() };
         match self.known(session.connection()).await {
             Ok(known) => session.known = known,

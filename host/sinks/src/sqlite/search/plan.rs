@@ -201,9 +201,14 @@ impl Plan {
     }
 
     fn conditions(&self, statement: &mut Statement) -> Result<(), sqlx::Error> {
-        statement.sql(" AND timestamp BETWEEN ? AND ? AND ");
-        statement.bind(self.oldest)?;
-        statement.bind(self.newest)?;
+        // Every comparison counts for all rows that are read.
+        for (relation, bound, open) in [(">=", self.oldest, i64::MIN), ("<=", self.newest, i64::MAX)] {
+            if bound != open {
+                statement.sql(&format!(" AND timestamp {relation} ?"));
+                statement.bind(bound)?;
+            }
+        }
+        statement.sql(" AND ");
         statement.clause(&self.clause)
     }
 }
