@@ -396,7 +396,7 @@ fn files_that_do_not_fit_are_refused_at_the_start() {
         ("[tls]\ncertificate = \"certificates/server.pem\"\n".to_owned(), "`key`"),
     ] {
         home.configure(&configuration);
-        for arguments in [["validate", "weir.toml"], ["run", "--config=weir.toml"]] {
+        for arguments in [&["validate", "weir.toml"][..], &["run", "--config=weir.toml", "--listen=127.0.0.1:0"]] {
             let refused = weir().current_dir(home.path("")).args(arguments).output().unwrap();
             let stderr = String::from_utf8_lossy(&refused.stderr);
             assert!(stderr.contains(said), "{arguments:?} {configuration}: {stderr}");

@@ -32,7 +32,7 @@ const FIGURES: [Figure; 5] = [
 
 /// Runs the cases and reports the ratios.
 pub fn report(args: &BenchArgs, cases: &[&'static Case], other: &Path) -> anyhow::Result<String> {
-    let binaries = [std::env::current_exe()?, other.to_path_buf()];
+    let binaries = [std::env::current_exe()?, other.canonicalize()?];
     let copies = crate::folder(args)?;
     let mut text = String::new();
     for case in cases {
