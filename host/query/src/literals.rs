@@ -102,11 +102,6 @@ pub(crate) fn in_field(path: &str, test: &Test) -> Option<Vec<Literal>> {
     of_field(path, test).map(|found| found.literals)
 }
 
-/// Like [`Query::json_literals`], for a pattern in any text.
-pub(crate) fn of_text(pattern: &Pattern) -> Option<Vec<Literal>> {
-    of_pattern(pattern).map(|found| found.literals)
-}
-
 fn of_field(path: &str, test: &Test) -> Option<Requirement> {
     let [value, mut name] = [of_value(path, test), of_name(path)];
     if let (Some(name), Test::Number(relation, number)) = (&mut name, test) {

@@ -74,14 +74,6 @@ impl Pattern {
         self.regex.is_match(text)
     }
 
-    /// A regular expression that matches the same texts by itself.
-    pub fn as_regex(&self) -> String {
-        match &self.form {
-            Form::Regex { source } => source.clone(),
-            Form::Words { .. } | Form::Value { .. } => format!("(?is){}", self.regex),
-        }
-    }
-
     pub fn form(&self) -> &Form {
         &self.form
     }

@@ -1,4 +1,4 @@
-//! The text that a pattern needs, as a `LIKE` pattern.
+//! The text that a pattern needs, as a `LIKE` or `GLOB` pattern.
 //!
 //! `LIKE` ignores the case of ASCII letters and nothing else, while patterns ignore the case of every letter. A letter
 //! whose other case is not ASCII (`k` has the Kelvin sign, `s` the long s, `i` the dotless one in Turkish locales) is
@@ -10,7 +10,7 @@ use crate::pattern::{Form, Pattern};
 /// More wildcards would make `LIKE` try too many ways.
 const MAX_WILDCARDS: usize = 6;
 
-/// A `LIKE` pattern that every text with a match passes.
+/// A `LIKE` pattern that every text with a match passes, unless it contains a NUL, where SQLite's `LIKE` stops.
 pub(super) fn like(pattern: &Pattern) -> Option<String> {
     let (text, is_literal, is_whole) = match pattern.form() {
         Form::Words { text, is_literal } => (text.as_str(), *is_literal, false),
@@ -53,6 +53,33 @@ fn in_any_case(c: char) -> char {
         c if c.is_ascii() => c,
         _ => '_',
     }
+}
+
+/// A `LIKE` pattern that every text passes which contains this one in any case.
+pub(super) fn like_text(text: &str) -> String {
+    format!("%{}%", text.chars().map(in_any_case).collect::<String>())
+}
+
+/// A `GLOB` pattern that every text passes which contains this one as it is. SQLite looks for the first character much
+/// faster than it compares the others, so the pattern begins with the rarest one of the first half.
+pub(super) fn glob_text(text: &str) -> String {
+    // The most common ones in logs first.
+    const COMMON: &str = "\" e0123456789ta:,oinsrldcupm./-_{}[]fgbhyvkw";
+    let rarity = |c: char| COMMON.find(c).unwrap_or(COMMON.len());
+    let first_half = text.char_indices().take_while(|(at, _)| *at <= text.len() / 2);
+    // SQLite is slow to find a character that is not ASCII or has a meaning in patterns.
+    let is_quick = |c: char| c.is_ascii() && !matches!(c, '*' | '?' | '[');
+    let begins = first_half.filter(|(_, c)| is_quick(*c)).max_by_key(|(at, c)| (rarity(*c), std::cmp::Reverse(*at)));
+    let begin = begins.map_or(0, |(at, _)| at);
+    let mut glob = String::from("*");
+    for c in text[begin..].chars() {
+        match c {
+            '*' | '?' | '[' => glob.extend(['[', c, ']']),
+            c => glob.push(c),
+        }
+    }
+    glob.push('*');
+    glob
 }
 
 /// Whether a number, as text, can have a match.
@@ -128,6 +155,19 @@ fn longer<'t>(one: &'t str, other: Option<&'t str>) -> &'t str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_glob_begins_with_a_rare_character() {
+        for (text, glob) in [
+            ("refund\":", "*fund\":*"),
+            ("user4711", "*user4711*"),
+            ("a*b?[c]", "*b[?][[]c]*"),
+            ("é*é", "*é[*]é*"),
+            ("", "**"),
+        ] {
+            assert_eq!(glob_text(text), glob, "{text}");
+        }
+    }
 
     #[test]
     fn the_text_that_a_regular_expression_needs_is_in_every_match() {

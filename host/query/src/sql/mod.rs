@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | the clause of a whole query: `AND`, `OR`, `NOT` |
 //! | `clause.rs` | pieces of SQL with their parameters |
-//! | `literal.rs` | the text that a pattern needs, as a `LIKE` pattern |
+//! | `literal.rs` | the text that a pattern needs, as a `LIKE` or `GLOB` pattern |
 //! | `sqlite.rs` | tests of single fields in SQLite |
 //! | `words.rs` | the expression for SQLite's search index |
 //! | `postgres.rs` | tests of single fields in PostgreSQL |

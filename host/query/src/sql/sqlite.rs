@@ -1,9 +1,6 @@
 //! Tests of single fields in SQLite. A row has the columns `timestamp`, `level`, `source` and `message`, and everything
 //! else as JSON in `fields`.
 //!
-//! Texts are searched by the operator `REGEXP`, which the connection must have: SQLite's own `LIKE` and `GLOB` take
-//! longer and stop at a NUL.
-//!
 //! SQLite reads a float from JSON with an error of the last bit, so floats are compared with a tolerance, except with
 //! integers that a float holds exactly.
 
@@ -14,8 +11,8 @@ use weir_record::{Level, path};
 use super::clause::{Clause, Parameter};
 use super::{Dialect, Table, literal};
 use crate::expression::{Expression, Number, Relation, Scalar, Test};
-use crate::literals::{self, Literal};
-use crate::pattern::Pattern;
+use crate::literals;
+use crate::pattern::{Form, Pattern};
 
 /// Keys that are numbers may be keys of maps or indexes of lists; each doubles the paths to try.
 const MAX_NUMERIC_KEYS: usize = 2;
@@ -70,11 +67,10 @@ impl Sqlite<'_> {
 
     /// A word anywhere. Numbers and truth values in `fields` look like their own text.
     fn any_field(&self, pattern: &Pattern) -> Clause {
-        if literal::may_be_number(pattern) {
+        if literal::may_be_number(pattern) || !literal::is_plain_in_json(pattern) {
             return Clause::inexact(true);
         }
-        let Some(literals) = literals::of_text(pattern) else { return Clause::inexact(true) };
-        let fields = contains("fields", &literals);
+        let Some(fields) = before_nul("fields", pattern) else { return Clause::inexact(true) };
         let source = self.source(&Test::Matches(pattern.clone()));
         let level = levels(|level| pattern.is_in(level.as_str()));
         let any = Clause::any([matching("message", pattern), fields, source, level].into_iter());
@@ -108,17 +104,32 @@ fn text_column(column: &str, test: &Test) -> Clause {
     }
 }
 
-/// A text with a match.
+/// A text that contains what a pattern needs.
 fn matching(value: &str, pattern: &Pattern) -> Clause {
-    Clause::exact(format!("{value} REGEXP ?"), vec![Parameter::Text(pattern.as_regex())])
+    match before_nul(value, pattern) {
+        Some(Clause { sql, parameters, .. }) => {
+            // The lengths are the same in most texts without a NUL, and sooner known than that there is none.
+            let nul = format!("length({value}) <> octet_length({value}) AND instr({value}, char(0)) > 0");
+            Clause::superset(format!("({sql} OR {nul})"), parameters)
+        }
+        None => Clause::inexact(true),
+    }
 }
 
-/// A text that contains one of these.
-fn contains(value: &str, literals: &[Literal]) -> Clause {
-    Clause::any(literals.iter().map(|Literal { text, any_case, .. }| {
-        let regex = format!("{}{}", if *any_case { "(?i)" } else { "" }, regex::escape(text));
-        Clause::superset(format!("{value} REGEXP ?"), vec![Parameter::Text(regex)])
-    }))
+/// What a pattern needs of a text that contains no NUL, where SQLite's `LIKE` and `GLOB` stop.
+fn before_nul(value: &str, pattern: &Pattern) -> Option<Clause> {
+    match pattern.form() {
+        Form::Regex { source } if !source.contains("(?") => Some(contains(value, literal::required(source)?, false)),
+        _ => Some(Clause::superset(format!("{value} LIKE ?"), vec![Parameter::Text(literal::like(pattern)?)])),
+    }
+}
+
+fn contains(value: &str, text: &str, any_case: bool) -> Clause {
+    let (operator, pattern) = match any_case {
+        true => ("LIKE", literal::like_text(text)),
+        false => ("GLOB", literal::glob_text(text)),
+    };
+    Clause::superset(format!("{value} {operator} ?"), vec![Parameter::Text(pattern)])
 }
 
 /// A text that may be a number or a time: it has a digit, or the `n` of `inf` and `nan`.
@@ -132,8 +143,10 @@ fn in_json(path: &str, keys: &[Cow<'_, str>], test: &Test) -> Clause {
     // The value is at one of the paths at most: it is in a map or in a list.
     let value = Clause::any(paths.into_iter().map(|path| at_path(&path, test)));
     // Spares most rows from being parsed. Sink and SQLite write JSON in the same way.
-    let name = || vec![Literal { text: format!("\"{}\":", keys[0]), any_case: false, number: None }];
-    let needed = contains("fields", &literals::in_field(path, test).unwrap_or_else(name));
+    let needed = match literals::in_field(path, test) {
+        Some(texts) => Clause::any(texts.iter().map(|literal| contains("fields", &literal.text, literal.any_case))),
+        None => contains("fields", &format!("\"{}\":", keys[0]), false),
+    };
     // Every row that passes has one of the texts, so they select nothing less.
     let is_exact = value.is_exact;
     Clause { is_exact, ..Clause::all([needed, value].into_iter()) }

@@ -95,7 +95,6 @@ impl Connections {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .read_only(true)
-            .with_regexp()
             .busy_timeout(limits::SEARCH_BUSY)
             .row_buffer_size(limits::SEARCH_ROW_BUFFER)
             .pragma("cache_size", format!("-{}", limits::SEARCH_CACHE_KIB))

@@ -201,14 +201,9 @@ impl Plan {
     }
 
     fn conditions(&self, statement: &mut Statement) -> Result<(), sqlx::Error> {
-        // Every comparison counts for all rows that are read.
-        for (relation, bound, open) in [(">=", self.oldest, i64::MIN), ("<=", self.newest, i64::MAX)] {
-            if bound != open {
-                statement.sql(&format!(" AND timestamp {relation} ?"));
-                statement.bind(bound)?;
-            }
-        }
-        statement.sql(" AND ");
+        statement.sql(" AND timestamp BETWEEN ? AND ? AND ");
+        statement.bind(self.oldest)?;
+        statement.bind(self.newest)?;
         statement.clause(&self.clause)
     }
 }
