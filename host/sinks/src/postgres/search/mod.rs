@@ -58,8 +58,8 @@ pub(super) struct PostgresSearch {
     known: Mutex<Option<(Instant, Known)>>,
 }
 
-/// Asks for the number of the server's process. While a sink writes to the database, the search has to do with that one
-/// process, so that it takes no more than one processor from it.
+/// Asks for the id of the server's process. While a sink writes to the database, the search gets by with that one
+/// process, so that it takes no more than one core from the sink.
 const BEGIN: &str = "SELECT pg_backend_pid(), set_config(name, CASE WHEN EXISTS (
     SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY %'
   ) THEN '0' ELSE reset_val END, FALSE) FROM pg_settings WHERE name = 'max_parallel_workers_per_gather'";

@@ -214,6 +214,27 @@ async fn an_existing_table_is_not_changed_and_indexes_that_are_made_by_hand_are_
 }
 
 #[tokio::test]
+async fn a_search_has_no_parallel_workers_while_a_sink_writes() {
+    let server = Postgres::start_with(&["min_parallel_table_scan_size=0", "parallel_setup_cost=0"], None);
+    table_without_indexes(&server).await;
+    let search = search_of(&server, json!({}));
+    let explained = || async { search.explain(&query("message~quest"), 9).await.expect("explains") };
+    assert!(explained().await.contains("Workers Planned"), "{}", explained().await);
+    let mut writer = std::process::Command::new("psql")
+        .args(["-c", "COPY weir_logs(message) FROM STDIN", &server.url()])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("psql starts");
+    let copying = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY %'";
+    eventually("it writes", || server.ask(copying) == "1").await;
+    let beside = explained().await;
+    drop(writer.stdin.take());
+    writer.wait().expect("psql ends");
+    assert!(!beside.contains("Workers Planned"), "{beside}");
+    assert!(explained().await.contains("Workers Planned"), "{}", explained().await);
+}
+
+#[tokio::test]
 async fn no_special_permission_is_needed_to_write_or_to_search() {
     let server = Postgres::start();
     server.ask("CREATE ROLE writer LOGIN PASSWORD 'w'; CREATE ROLE reader LOGIN PASSWORD 'r'; CREATE SCHEMA logs AUTHORIZATION writer");
