@@ -41,6 +41,7 @@ mod status;
 mod tail;
 mod websocket;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,9 +100,14 @@ impl Api {
         routes::find(path).next().is_some() || page::find(path).is_some()
     }
 
-    /// Answers a request.
-    pub async fn answer(self: Arc<Api>, request: Request<Body>, peer: Peer) -> Response<Body> {
-        routes::answer(&self, request, &peer).await
+    /// Answers a request. On the heap: otherwise the whole API would be compiled by the crate that awaits it.
+    #[must_use]
+    pub fn answer(
+        self: Arc<Api>,
+        request: Request<Body>,
+        peer: Peer,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(async move { routes::answer(&self, request, &peer).await })
     }
 
     /// Ends all streams, and waits until their clients know or the time is up.

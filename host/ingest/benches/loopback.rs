@@ -145,9 +145,9 @@ fn serve_here(weir: bool) {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         println!("{}", listener.local_addr().expect("is bound"));
-        let parent_gone = async {
+        let parent_gone = Box::pin(async {
             _ = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1])).await;
-        };
+        });
         if weir {
             serve(
                 listener,

@@ -20,7 +20,6 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
     task::JoinSet,
@@ -32,7 +31,7 @@ use crate::{
     remote::{self, Remote},
     reply,
     routes::{self, Endpoint},
-    traffic::{ActiveRequest, CountingStream, RequestBody, Usage},
+    traffic::{ActiveRequest, AnyStream, CountingStream, RequestBody, Usage},
 };
 
 /// Serves a connection until it ends. A change of `stop` asks it to end soon.
@@ -73,23 +72,24 @@ async fn serve_here(
         tracing::debug!(%error, "can't set TCP_NODELAY");
     }
     let stream = CountingStream::new(stream, Arc::clone(&usage));
-    let Some(tls) = &endpoint.options.tls else {
-        return speak(endpoint, stream, remote, stop, usage).await;
+    let (stream, remote): (AnyStream, Remote) = match &endpoint.options.tls {
+        None => (Box::new(stream), remote),
+        Some(tls) => {
+            let accepted = tokio::select! {
+                accepted = tls.accept(stream, endpoint.options.quiet_timeout) => accepted,
+                _ = stop.changed() => None,
+            };
+            let Some((stream, certificate)) = accepted else { return };
+            (Box::new(stream), remote.encrypted(certificate))
+        }
     };
-    let accepted = tokio::select! {
-        accepted = tls.accept(stream, endpoint.options.quiet_timeout) => accepted,
-        _ = stop.changed() => None,
-    };
-    if let Some((stream, certificate)) = accepted {
-        // On the heap, so that connections without TLS don't reserve room for it.
-        Box::pin(speak(endpoint, stream, remote.encrypted(certificate), stop, usage)).await;
-    }
+    speak(endpoint, stream, remote, stop, usage).await;
 }
 
 /// Speaks HTTP on a connection until it ends.
-async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+async fn speak(
     endpoint: Arc<Endpoint>,
-    stream: S,
+    stream: AnyStream,
     remote: Remote,
     mut stop: watch::Receiver<bool>,
     usage: Arc<Usage>,

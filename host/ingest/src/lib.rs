@@ -72,6 +72,6 @@ pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
 pub use protocols::protocol_names;
 pub use rules::ListenRules;
-pub use server::{IngestError, Requests, serve};
+pub use server::{Boxed, IngestError, Requests, serve};
 pub use sockets::{Bound, ListenAddress, Place, SOCKET_PROTOCOLS, SocketOptions, SocketProtocol, Sockets, Transport};
 pub use tls::{Certificate, Loaded, SelfSigned, Tls, TlsError, TlsFiles};

@@ -5,7 +5,6 @@
 //! when the router stops.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -21,7 +20,7 @@ use hyper::{
 use tokio::runtime::Handle;
 use weir_access::Peer;
 
-use crate::{reply::Refused, request, traffic::ActiveRequest};
+use crate::{Boxed, reply::Refused, request, traffic::ActiveRequest};
 
 /// The body of a request or of an answer. An error cuts it off.
 pub type PageBody = UnsyncBoxBody<Bytes, BodyError>;
@@ -29,7 +28,7 @@ pub type PageBody = UnsyncBoxBody<Bytes, BodyError>;
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The answer to a request.
-pub type PageFuture = Pin<Box<dyn Future<Output = Response<PageBody>> + Send>>;
+pub type PageFuture = Boxed<Response<PageBody>>;
 
 /// Answers the requests for paths that no protocol claims.
 pub trait Pages: Send + Sync {

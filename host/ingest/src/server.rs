@@ -8,7 +8,7 @@
 use std::{
     future::Future,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -66,27 +66,33 @@ impl Requests {
     }
 }
 
+/// A future on the heap. One that isn't is compiled by every crate that awaits it, with all it awaits: here, all of HTTP.
+pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// Serves HTTP on `listener` until `shutdown` completes. Then it accepts no more connections, waits up to
 /// `options.shutdown_grace` for requests in progress, and closes the rest. `requests` counts those being answered.
 ///
 /// # Errors
 /// [`IngestError::Options`] before anything is accepted, [`IngestError::Unanswered`] if the stop timed out.
-pub async fn serve(
+#[must_use]
+pub fn serve(
     listener: TcpListener,
     options: HttpOptions,
     intake: Arc<dyn Intake>,
     requests: Requests,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), IngestError> {
-    options.check().map_err(IngestError::Options)?;
-    let address = listener.local_addr().map_err(IngestError::Listener)?;
-    let endpoint = Arc::new(Endpoint::new(options, intake, requests, address));
-    let (stop, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    accept(&listener, &endpoint, &stopped, &mut connections, shutdown).await;
-    drop(listener);
-    _ = stop.send(true);
-    finish(&endpoint, connections).await
+    shutdown: Boxed<()>,
+) -> Boxed<Result<(), IngestError>> {
+    Box::pin(async move {
+        options.check().map_err(IngestError::Options)?;
+        let address = listener.local_addr().map_err(IngestError::Listener)?;
+        let endpoint = Arc::new(Endpoint::new(options, intake, requests, address));
+        let (stop, stopped) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        accept(&listener, &endpoint, &stopped, &mut connections, shutdown).await;
+        drop(listener);
+        _ = stop.send(true);
+        finish(&endpoint, connections).await
+    })
 }
 
 /// A source of connections. Tests use one that fails.

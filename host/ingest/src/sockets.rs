@@ -27,13 +27,12 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod test_session;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use weir_access::Access;
 use weir_record::{Aliases, Level};
 
-use crate::{HttpOptions, Intake, ListenRules, Requests, Tls, budget::ByteBudget, limits, log_limit::LogLimit};
+use crate::{Boxed, HttpOptions, Intake, ListenRules, Requests, Tls, budget::ByteBudget, limits, log_limit::LogLimit};
 
 pub use address::{Bound, ListenAddress, Place, Transport};
 pub(crate) use deliver::{Decoded, Listener, NotStored, Session};
@@ -105,13 +104,17 @@ impl Sockets {
 
     /// Serves a bound address until `shutdown` completes, and then until what was read is stored, for at most
     /// [`limits::SOCKET_GRACE`].
-    pub async fn serve(&self, bound: Bound, options: SocketOptions, shutdown: impl Future<Output = ()>) {
+    #[must_use]
+    pub fn serve(&self, bound: Bound, options: SocketOptions, shutdown: Boxed<()>) -> Boxed<()> {
+        use address::Socket::{Tcp, Udp, Unix, UnixDatagram};
         let listener = Arc::new(Listener::new(Arc::clone(&self.shared), options));
-        match bound.0 {
-            address::Socket::Udp(socket) => datagrams::serve(&listener, &socket, shutdown).await,
-            address::Socket::UnixDatagram(socket, _path) => datagrams::serve(&listener, &socket, shutdown).await,
-            address::Socket::Tcp(socket, transport) => accept::serve(&listener, &socket, transport, shutdown).await,
-            address::Socket::Unix(socket, _path) => accept::serve(&listener, &socket, Transport::Unix, shutdown).await,
-        }
+        Box::pin(async move {
+            match bound.0 {
+                Udp(socket) => datagrams::serve(&listener, &socket, shutdown).await,
+                UnixDatagram(socket, _path) => datagrams::serve(&listener, &socket, shutdown).await,
+                Tcp(socket, transport) => accept::serve(&listener, &socket, transport, shutdown).await,
+                Unix(socket, _path) => accept::serve(&listener, &socket, Transport::Unix, shutdown).await,
+            }
+        })
     }
 }

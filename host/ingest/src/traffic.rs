@@ -139,6 +139,14 @@ impl Drop for ActiveRequest {
     }
 }
 
+/// Any kind of connection, as one type: what is spoken on it is compiled once, not for each kind.
+pub(crate) type AnyStream = Box<dyn Duplex>;
+
+/// What [`AnyStream`] holds.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
 /// A socket that counts the bytes read from it and fails if they are a flood. It also fails if the peer takes nothing
 /// of what is written for too long: who makes an answer isn't asked for more meanwhile, and can't notice.
 pub(crate) struct CountingStream {

@@ -131,7 +131,7 @@ impl Listeners {
         tracing::info!("receives {} on {shown}", settings.protocol.name());
         let (stop, mut stopping) = watch::channel(());
         // An error: the sender was dropped.
-        let stopped = async move { while stopping.changed().await.is_ok() {} };
+        let stopped = Box::pin(async move { while stopping.changed().await.is_ok() {} });
         let rules = rules(&settings);
         let source = settings.source.clone().unwrap_or_else(|| settings.protocol.name().to_owned());
         let serving = match settings.protocol {
@@ -157,8 +157,7 @@ impl Listeners {
                     shared_key: settings.shared_key.as_ref().map(|key| key.expose().into()),
                     users: settings.users.iter().map(|(name, key)| (name.clone(), key.expose().to_owned())).collect(),
                 };
-                let sockets = self.sockets.clone();
-                tokio::spawn(async move { sockets.serve(bound, options, stopped).await })
+                tokio::spawn(self.sockets.serve(bound, options, stopped))
             }
         };
         self.running.push(Running { settings, stop, serving });

@@ -246,10 +246,11 @@ impl Servers {
         let (stop, stopping) = watch::channel(());
         let serve = |listener| {
             let mut stopping = stopping.clone();
-            tokio::spawn(weir_ingest::serve(listener, options.clone(), intake.clone(), requests.clone(), async move {
+            let stopped = Box::pin(async move {
                 // An error: the router is stopped or dropped.
                 while stopping.changed().await.is_ok() {}
-            }))
+            });
+            tokio::spawn(weir_ingest::serve(listener, options.clone(), intake.clone(), requests.clone(), stopped))
         };
         Self { serving: Some(serve(listener)), streaming: stream_listener.map(serve), stop }
     }

@@ -29,7 +29,7 @@
 
 use ring::digest::{SHA512, digest};
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use weir_record::{Batch, ComposeError, Composer, Token, Value, time, token, write};
 
@@ -37,6 +37,7 @@ use crate::budget::HeldBytes;
 use crate::decompress::{DecompressError, decompress};
 use crate::request::Encoding;
 use crate::sockets::{Decoded, Kind, Listener, NotStored, Reader, Session, SocketProtocol, Transport};
+use crate::traffic::AnyStream;
 use crate::{DeliveryKey, key, limits};
 
 pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
@@ -50,7 +51,7 @@ pub(crate) const SOCKET: SocketProtocol = SocketProtocol {
 const MALFORMED: &str = "it sent something that is not Fluent Forward";
 
 /// Serves a connection until its end. The error is the reason why it is closed.
-pub(crate) async fn serve(session: &Session, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
+pub(crate) async fn serve(session: &Session, stream: AnyStream) -> Result<(), String> {
     let mut reader = Reader::new(session, stream)?;
     if session.listener.options.shared_key.is_some() {
         session.admit_guess()?;
@@ -67,8 +68,8 @@ pub(crate) async fn serve(session: &Session, stream: impl AsyncRead + AsyncWrite
         if let Some(message) = &message {
             let entries = message.entries(session.listener.max_decompressed_bytes(), held)?;
             let key = message.chunk.map(|chunk| key::of_message(SOCKET.name, chunk, &buffer[..length]));
-            let decode = || decode(&session.listener, message, &entries, length, received_ns, key);
-            match session.store(decode).await {
+            let mut decode = || decode(&session.listener, message, &entries, length, received_ns, key);
+            match session.store(&mut decode).await {
                 Ok(_) => {}
                 Err(NotStored::Refused(reason)) => return Err(reason),
                 // Without an acknowledgement, the sender sends it again.
@@ -87,11 +88,7 @@ pub(crate) async fn serve(session: &Session, stream: impl AsyncRead + AsyncWrite
 }
 
 /// Sends an answer. Returns false if the sender is gone.
-async fn answered<S: AsyncRead + AsyncWrite + Unpin>(
-    session: &Session,
-    reader: &mut Reader<S>,
-    answer: &[u8],
-) -> Result<bool, String> {
+async fn answered(session: &Session, reader: &mut Reader, answer: &[u8]) -> Result<bool, String> {
     let sent = async {
         reader.stream.write_all(answer).await?;
         reader.stream.flush().await
@@ -111,10 +108,7 @@ fn acknowledgement(chunk: &[u8]) -> Vec<u8> {
 }
 
 /// Waits for a whole message, and returns its length; `None` at the end of the connection.
-async fn next_message<S: AsyncRead + Unpin>(
-    session: &Session,
-    reader: &mut Reader<S>,
-) -> Result<Option<usize>, String> {
+async fn next_message(session: &Session, reader: &mut Reader) -> Result<Option<usize>, String> {
     let most = session.listener.options.max_message_bytes;
     let mut end = MessageEnd::default();
     loop {
@@ -359,10 +353,7 @@ fn compose_entries(
 }
 
 /// Begins a connection. Returns false if the sender has ended it.
-async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
-    session: &Session,
-    reader: &mut Reader<S>,
-) -> Result<bool, String> {
+async fn shake_hands(session: &Session, reader: &mut Reader) -> Result<bool, String> {
     let options = &session.listener.options;
     let needs_user = !options.users.is_empty();
     let random = SystemRandom::new();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::{future::Future, pin::pin};
 
 use metrics::{counter, gauge};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ use crate::limits;
 use crate::metrics::{CONNECTIONS, CONNECTIONS_TOTAL, TURNED_AWAY};
 use crate::protocols::forward;
 use crate::remote::Remote;
-use crate::traffic::{CountingStream, Usage};
+use crate::traffic::{AnyStream, CountingStream, Duplex, Usage};
 
 /// A socket that accepts connections.
 pub(super) trait Accept {
@@ -29,7 +28,7 @@ pub(super) trait Accept {
 }
 
 /// A connection that was accepted.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub(super) trait Connection: Duplex + 'static {
     /// The address of the other end; that of this machine for a Unix socket.
     fn address(&self) -> IpAddr;
 
@@ -142,8 +141,8 @@ fn admit<C: Connection>(
         let _open = Open(open);
         match (transport, stream.tcp()) {
             (Transport::Tls, Ok(stream)) => encrypted(&listener, stream, remote, stopped).await,
-            (_, Ok(stream)) => speak(&listener, stream, &remote, &stopped).await,
-            (_, Err(stream)) => speak(&listener, stream, &remote, &stopped).await,
+            (_, Ok(stream)) => speak(&listener, Box::new(stream), &remote, &stopped).await,
+            (_, Err(stream)) => speak(&listener, Box::new(stream), &remote, &stopped).await,
         }
     });
 }
@@ -167,16 +166,11 @@ async fn encrypted(listener: &Arc<Listener>, stream: TcpStream, remote: Remote, 
         _ = stopped.changed() => None,
     };
     if let Some((stream, certificate)) = accepted {
-        speak(listener, stream, &remote.encrypted(certificate), &stopped).await;
+        speak(listener, Box::new(stream), &remote.encrypted(certificate), &stopped).await;
     }
 }
 
-async fn speak(
-    listener: &Arc<Listener>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-    remote: &Remote,
-    stopped: &watch::Receiver<bool>,
-) {
+async fn speak(listener: &Arc<Listener>, stream: AnyStream, remote: &Remote, stopped: &watch::Receiver<bool>) {
     let session = match Session::of_connection(listener, remote, stopped) {
         Ok(session) => session,
         Err(denied) => return listener.closes(&remote.address.to_string(), &denied.to_string()),

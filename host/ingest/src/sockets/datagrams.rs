@@ -191,10 +191,10 @@ async fn store(session: &Session, protocol: &OneWay, pile: &Pile) -> Result<(), 
                 break;
             }
             let received_ns = weir_record::time::now_ns();
-            let storing = session.store(|| decode(session, protocol, &bytes, &frames, received_ns));
+            let mut decode = || decode(session, protocol, &bytes, &frames, received_ns);
             let stored = tokio::select! {
                 biased;
-                stored = storing => stored,
+                stored = session.store(&mut decode) => stored,
                 () = session.stopped() => Err(NotStored::Stopping),
             };
             match stored {

@@ -149,7 +149,10 @@ impl Session {
     }
 
     /// Stores what `decode` reads. If there is no room, tries again until there is, for as long as the router runs.
-    pub(crate) async fn store(&self, mut decode: impl FnMut() -> Result<Decoded, String>) -> Result<Taken, NotStored> {
+    pub(crate) async fn store(
+        &self,
+        decode: &mut (dyn FnMut() -> Result<Decoded, String> + Send),
+    ) -> Result<Taken, NotStored> {
         let mut pause = limits::RETRY_FIRST;
         let mut is_charged = false;
         loop {

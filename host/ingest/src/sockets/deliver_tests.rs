@@ -31,12 +31,12 @@ async fn an_open_connection_sends_only_what_the_token_of_its_certificate_is_for_
     let (_stop, stopped) = watch::channel(false);
     let session = Session::of_connection(&listener, &remote, &stopped).expect("it has a token");
     let refusal = async || {
-        let decode = || {
+        let mut decode = || {
             let mut batch = Batch::new();
             let bad = read_text(b"one", &listener.defaults(0), &mut batch).expect("text");
             Ok(Decoded { batch, bad, key: None, bytes: 3 })
         };
-        match session.store(decode).await {
+        match session.store(&mut decode).await {
             Err(NotStored::Refused(reason)) => Some(reason),
             _ => None,
         }

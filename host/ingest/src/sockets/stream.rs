@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Buf, BufMut, BytesMut};
 use memchr::memchr;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_record::{Batch, Composer};
@@ -17,9 +17,10 @@ use super::deliver::{Decoded, NotStored, Session};
 use super::protocol::{Framing, OneWay};
 use crate::budget::HeldBytes;
 use crate::limits;
+use crate::traffic::AnyStream;
 
 /// Reads a connection into a buffer whose bytes count as in flight.
-pub(crate) struct Reader<S> {
+pub(crate) struct Reader<S = AnyStream> {
     pub(crate) stream: S,
     /// What is not consumed yet.
     pub(crate) buffer: BytesMut,
@@ -87,11 +88,7 @@ impl<S: AsyncRead + Unpin> Reader<S> {
 }
 
 /// Receives records until the sender or the listener ends. The error is the reason why the connection is closed.
-pub(super) async fn receive(
-    session: &Session,
-    protocol: &OneWay,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> Result<(), String> {
+pub(super) async fn receive(session: &Session, protocol: &OneWay, stream: AnyStream) -> Result<(), String> {
     let max_bytes = session.listener.options.max_message_bytes;
     let mut reader = Reader::new(session, stream)?;
     let mut splitter = Splitter::new(protocol.framing, max_bytes);
@@ -101,7 +98,7 @@ pub(super) async fn receive(
         let received_ns = weir_record::time::now_ns();
         let (frames, consumed) = splitter.split(&reader.buffer, is_end);
         if !frames.is_empty() {
-            let stored = session.store(|| decode(session, protocol, &reader.buffer, &frames, received_ns)).await;
+            let stored = session.store(&mut || decode(session, protocol, &reader.buffer, &frames, received_ns)).await;
             match stored {
                 Ok(_) => {}
                 Err(NotStored::Refused(reason)) => return Err(reason),

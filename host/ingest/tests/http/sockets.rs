@@ -56,12 +56,10 @@ impl Listening {
             users: Arc::new([]),
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move {
-            let stopped = async {
-                _ = stopped.await;
-            };
-            sockets.serve(bound, options, stopped).await;
+        let stopped = Box::pin(async {
+            _ = stopped.await;
         });
+        let serving = tokio::spawn(sockets.serve(bound, options, stopped));
         Listening { address, stop, serving }
     }
 

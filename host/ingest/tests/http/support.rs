@@ -107,9 +107,9 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let shutdown = async {
+        let shutdown = Box::pin(async {
             _ = stopped.await;
-        };
+        });
         let requests = Requests::default();
         let task = tokio::spawn(serve(listener, options, intake, requests.clone(), shutdown));
         Server { address, requests, stop, task }
