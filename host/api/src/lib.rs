@@ -100,7 +100,7 @@ impl Api {
         routes::find(path).next().is_some() || page::find(path).is_some()
     }
 
-    /// Answers a request. On the heap: otherwise the whole API would be compiled by the crate that awaits it.
+    /// Answers a request. Without the box, each crate that awaits this would compile the whole API again.
     #[must_use]
     pub fn answer(
         self: Arc<Api>,

@@ -66,7 +66,7 @@ impl Requests {
     }
 }
 
-/// A future on the heap. One that isn't is compiled by every crate that awaits it, with all it awaits: here, all of HTTP.
+/// A boxed future. Without the box, each crate that awaits it would compile the whole HTTP server again.
 pub type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Serves HTTP on `listener` until `shutdown` completes. Then it accepts no more connections, waits up to

@@ -139,7 +139,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// Any kind of connection, as one type: what is spoken on it is compiled once, not for each kind.
+/// A connection of any kind, as one type, so that the protocols are not compiled again for each kind.
 pub(crate) type AnyStream = Box<dyn Duplex>;
 
 /// What [`AnyStream`] holds.
